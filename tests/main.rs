@@ -1,0 +1,1 @@
+//! One program for all tests that use the crate from outside, so that it links once.
