@@ -1,6 +1,12 @@
 //! Where frames come from. Everything behind [`FrameSource`] looks the same to the worker.
 
+mod dealt;
+mod paced;
+
 use crate::time::Timestamp;
+
+pub use dealt::{Dealer, Dealt, deal};
+pub use paced::Paced;
 
 /// How many frames one turn takes at most.
 pub const TURN_FRAMES_MAX: usize = 256;
