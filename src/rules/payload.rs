@@ -177,11 +177,6 @@ impl Budget {
         Self { left: BUDGET_LEAST + BUDGET_PER_BYTE * length, spent: false }
     }
 
-    #[cfg(test)]
-    pub(super) const fn unlimited() -> Self {
-        Self { left: usize::MAX, spent: false }
-    }
-
     /// Whether something was left undone.
     pub(super) const fn is_spent(&self) -> bool {
         self.spent

@@ -1,7 +1,7 @@
 //! The loaded rules, compiled, and the inspection of a packet with them.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use sha2::{Digest as _, Sha256};
 
@@ -37,12 +37,18 @@ pub struct RuleText<'a> {
 ///
 /// The rules stand in the order of their weight: highest risk first, lower sid first among equals. So the first matches found
 /// are the ones to keep.
-#[derive(Debug)]
 pub struct RuleSet {
     rules: Vec<Rule>,
     programs: Vec<Program>,
     lanes: Lanes,
     hash: [u8; 32],
+}
+
+impl fmt::Debug for RuleSet {
+    /// What it holds; the tables by port would fill pages.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RuleSet").field("rules", &self.rules).finish_non_exhaustive()
+    }
 }
 
 /// How a rule is matched.

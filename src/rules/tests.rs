@@ -60,100 +60,93 @@ fn payload_hits(options: &str, payload: &[u8]) -> bool {
     !hits(&rules, &packet(WEB, payload)).is_empty()
 }
 
+/// A faulty rule, and a part of what is said of it.
+const FAULTS: &[(&str, &str)] = &[
+    ("alert tcp any any -> any any", "a.rules:1: it has no options; write them in parentheses"),
+    ("alert tcp any any -> any any (sid:1;", "a.rules:1: rule 1: its options do not end"),
+    ("alert tcp any -> any any (sid:1;)", "a.rules:1: rule 1: its header has 6 words"),
+    ("alert tcp any any => any any (sid:1;)", "\"=>\" is no direction; write -> or <>"),
+    ("shout tcp any any -> any any (sid:1;)", "\"shout\" is no action; write alert"),
+    ("drop tcp any any -> any any (sid:1;)", "action drop is not supported"),
+    ("alert http any any -> any any (sid:1;)", "protocol http is not supported"),
+    ("alert tcp 1.2.3 any -> any any (sid:1;)", "\"1.2.3\" is no address; write one such as"),
+    ("alert tcp 1.2.3.4/33 any -> any any (sid:1;)", "\"33\" is no prefix length; write 0 to 32"),
+    ("alert tcp $NO any -> any any (sid:1;)", "variable $NO is not set; set it"),
+    ("alert tcp !any any -> any any (sid:1;)", "address !any leaves none"),
+    ("alert tcp [1.2.3.4,!1.2.3.4] any -> any any (sid:1;)", "leaves none"),
+    ("alert tcp [1.2.3.4 any -> any any (sid:1;)", "its header has"),
+    ("alert tcp any 80:79 -> any any (sid:1;)", "write the lower port first"),
+    ("alert tcp any 65536 -> any any (sid:1;)", "\"65536\" is no port"),
+    ("alert icmp any 80 -> any any (sid:1;)", "icmp has no ports; write any"),
+    ("alert tcp any any -> any any (msg:\"x\";)", "it has no sid; give it a number"),
+    ("alert tcp any any -> any any (sid:0;)", "sid: \"0\" is no number from 1"),
+    ("alert tcp any any -> any any (sid:1; sid:1;)", "sid: it stands twice"),
+    ("alert tcp any any -> any any (sid:1)", "option \"sid:1\" does not end"),
+    ("alert tcp any any -> any any (msg:x; sid:1;)", "msg: it does not stand in quotes"),
+    ("alert tcp any any -> any any (msg:\"a;b\"; sid:1;)", "msg: it does not stand in quotes"),
+    ("alert tcp any any -> any any (nocase; sid:1;)", "nocase: it stands before any content"),
+    ("alert tcp any any -> any any (content:\"\"; sid:1;)", "content: it is empty"),
+    ("alert tcp any any -> any any (content:\"|4|\"; sid:1;)", "odd in number"),
+    ("alert tcp any any -> any any (content:\"|4g|\"; sid:1;)", "\"g\" is no hexadecimal digit"),
+    ("alert tcp any any -> any any (content:\"|41\"; sid:1;)", "close them with \"|\""),
+    ("alert tcp any any -> any any (content:\"a\\n\"; sid:1;)", "|0A| for a byte"),
+    (
+        "alert tcp any any -> any any (content:\"abc\"; depth:2; sid:1;)",
+        "depth: \"2\" is no number from 3",
+    ),
+    (
+        "alert tcp any any -> any any (content:\"a\"; depth:2; within:2; sid:1;)",
+        "leave out the others",
+    ),
+    (
+        "alert tcp any any -> any any (content:\"a\"; startswith; offset:1; sid:1;)",
+        "leave out the others",
+    ),
+    (
+        "alert tcp any any -> any any (content:!\"a\"; fast_pattern; sid:1;)",
+        "cannot be looked for first",
+    ),
+    (
+        "alert tcp any any -> any any (content:\"a\"; pcre:\"/a/\"; sid:1;)",
+        "rule 1: pcre is not supported; take it out",
+    ),
+    (
+        "alert tcp any any -> any any (flow:only_stream; sid:1;)",
+        "flow:only_stream is not supported",
+    ),
+    ("alert tcp any any -> any any (flow:sideways; sid:1;)", "\"sideways\" is no state of a flow"),
+    ("alert udp any any -> any any (flags:S; sid:1;)", "flags are of tcp alone"),
+    ("alert tcp any any -> any any (itype:8; sid:1;)", "itype and icode are of icmp alone"),
+    ("alert tcp any any -> any any (dsize:70000; sid:1;)", "dsize: \"70000\" is no number"),
+    (
+        "alert tcp any any -> any any (threshold:type limit, track by_src, count 1; sid:1;)",
+        "a part is missing",
+    ),
+    (
+        "alert tcp any any -> any any (threshold:type limit, track by_rule, count 1, seconds 1; sid:1;)",
+        "threshold: track by_rule is not supported",
+    ),
+    (
+        "alert tcp any any -> any any (metadata:risk 101; sid:1;)",
+        "\"101\" is no number from 0 to 100",
+    ),
+    (
+        "alert tcp any any -> any any (metadata:attack_class x; sid:1;)",
+        "\"x\" is no attack class; write one of",
+    ),
+    (
+        "alert tcp any any -> any any (metadata:count_distinct dst_port; sid:1;)",
+        "needs a threshold",
+    ),
+    (
+        "alert tcp any any -> any any (metadata:count_distinct src_ip; detection_filter:track by_src, count 1, seconds 1; sid:1;)",
+        "which is always one",
+    ),
+];
+
 #[test]
 fn each_fault_is_told_with_its_line_and_what_to_do() {
-    let table = [
-        ("alert tcp any any -> any any", "a.rules:1: it has no options; write them in parentheses"),
-        ("alert tcp any any -> any any (sid:1;", "a.rules:1: rule 1: its options do not end"),
-        ("alert tcp any -> any any (sid:1;)", "a.rules:1: rule 1: its header has 6 words"),
-        ("alert tcp any any => any any (sid:1;)", "\"=>\" is no direction; write -> or <>"),
-        ("shout tcp any any -> any any (sid:1;)", "\"shout\" is no action; write alert"),
-        ("drop tcp any any -> any any (sid:1;)", "action drop is not supported"),
-        ("alert http any any -> any any (sid:1;)", "protocol http is not supported"),
-        ("alert tcp 1.2.3 any -> any any (sid:1;)", "\"1.2.3\" is no address; write one such as"),
-        (
-            "alert tcp 1.2.3.4/33 any -> any any (sid:1;)",
-            "\"33\" is no prefix length; write 0 to 32",
-        ),
-        ("alert tcp $NO any -> any any (sid:1;)", "variable $NO is not set; set it"),
-        ("alert tcp !any any -> any any (sid:1;)", "address !any leaves none"),
-        ("alert tcp [1.2.3.4,!1.2.3.4] any -> any any (sid:1;)", "leaves none"),
-        ("alert tcp [1.2.3.4 any -> any any (sid:1;)", "its header has"),
-        ("alert tcp any 80:79 -> any any (sid:1;)", "write the lower port first"),
-        ("alert tcp any 65536 -> any any (sid:1;)", "\"65536\" is no port"),
-        ("alert icmp any 80 -> any any (sid:1;)", "icmp has no ports; write any"),
-        ("alert tcp any any -> any any (msg:\"x\";)", "it has no sid; give it a number"),
-        ("alert tcp any any -> any any (sid:0;)", "sid: \"0\" is no number from 1"),
-        ("alert tcp any any -> any any (sid:1; sid:1;)", "sid: it stands twice"),
-        ("alert tcp any any -> any any (sid:1)", "option \"sid:1\" does not end"),
-        ("alert tcp any any -> any any (msg:x; sid:1;)", "msg: it does not stand in quotes"),
-        ("alert tcp any any -> any any (msg:\"a;b\"; sid:1;)", "msg: it does not stand in quotes"),
-        ("alert tcp any any -> any any (nocase; sid:1;)", "nocase: it stands before any content"),
-        ("alert tcp any any -> any any (content:\"\"; sid:1;)", "content: it is empty"),
-        ("alert tcp any any -> any any (content:\"|4|\"; sid:1;)", "odd in number"),
-        (
-            "alert tcp any any -> any any (content:\"|4g|\"; sid:1;)",
-            "\"g\" is no hexadecimal digit",
-        ),
-        ("alert tcp any any -> any any (content:\"|41\"; sid:1;)", "close them with \"|\""),
-        ("alert tcp any any -> any any (content:\"a\\n\"; sid:1;)", "|0A| for a byte"),
-        (
-            "alert tcp any any -> any any (content:\"abc\"; depth:2; sid:1;)",
-            "depth: \"2\" is no number from 3",
-        ),
-        (
-            "alert tcp any any -> any any (content:\"a\"; depth:2; within:2; sid:1;)",
-            "leave out the others",
-        ),
-        (
-            "alert tcp any any -> any any (content:\"a\"; startswith; offset:1; sid:1;)",
-            "leave out the others",
-        ),
-        (
-            "alert tcp any any -> any any (content:!\"a\"; fast_pattern; sid:1;)",
-            "cannot be looked for first",
-        ),
-        (
-            "alert tcp any any -> any any (content:\"a\"; pcre:\"/a/\"; sid:1;)",
-            "rule 1: pcre is not supported; take it out",
-        ),
-        (
-            "alert tcp any any -> any any (flow:only_stream; sid:1;)",
-            "flow:only_stream is not supported",
-        ),
-        (
-            "alert tcp any any -> any any (flow:sideways; sid:1;)",
-            "\"sideways\" is no state of a flow",
-        ),
-        ("alert udp any any -> any any (flags:S; sid:1;)", "flags are of tcp alone"),
-        ("alert tcp any any -> any any (itype:8; sid:1;)", "itype and icode are of icmp alone"),
-        ("alert tcp any any -> any any (dsize:70000; sid:1;)", "dsize: \"70000\" is no number"),
-        (
-            "alert tcp any any -> any any (threshold:type limit, track by_src, count 1; sid:1;)",
-            "a part is missing",
-        ),
-        (
-            "alert tcp any any -> any any (threshold:type limit, track by_rule, count 1, seconds 1; sid:1;)",
-            "threshold: track by_rule is not supported",
-        ),
-        (
-            "alert tcp any any -> any any (metadata:risk 101; sid:1;)",
-            "\"101\" is no number from 0 to 100",
-        ),
-        (
-            "alert tcp any any -> any any (metadata:attack_class x; sid:1;)",
-            "\"x\" is no attack class; write one of",
-        ),
-        (
-            "alert tcp any any -> any any (metadata:count_distinct dst_port; sid:1;)",
-            "needs a threshold",
-        ),
-        (
-            "alert tcp any any -> any any (metadata:count_distinct src_ip; detection_filter:track by_src, count 1, seconds 1; sid:1;)",
-            "which is always one",
-        ),
-    ];
-    for (text, expected) in table {
+    for (text, expected) in FAULTS {
         let (rules, report) = load(text);
         assert_eq!((rules.len(), report.refused.len()), (0, 1), "{text}");
         let message = report.refused[0].to_string();
@@ -374,7 +367,7 @@ fn a_payload_made_to_cost_much_is_cut_short_and_counted() {
     rules.inspect(&packet(WEB, &payload), &mut scratch, &mut findings);
     assert_eq!(scratch.counters().inspection_cut_short, 1);
     assert!(findings.is_empty());
-    rules.inspect(&packet(WEB, b"aaab zzz"), &mut scratch, &mut findings);
+    rules.inspect(&packet(WEB, b"aaaab zzz"), &mut scratch, &mut findings);
     assert_eq!(findings.rule_count, 1);
     assert_eq!(scratch.counters().inspection_cut_short, 1);
 }
@@ -425,6 +418,10 @@ fn the_hash_follows_what_was_loaded_and_nothing_else() {
     assert_eq!(hash(b, "10.0.0.0/8"), hash(b, "10.0.0.0/9"));
 }
 
+fn signed(place: usize) -> i64 {
+    i64::try_from(place).unwrap()
+}
+
 /// Whether the contents hold, by trying every place of every content.
 fn naive(contents: &[Content], payload: &[u8], previous: usize) -> bool {
     let Some((content, rest)) = contents.split_first() else { return true };
@@ -433,7 +430,7 @@ fn naive(contents: &[Content], payload: &[u8], previous: usize) -> bool {
             (i64::from(offset), depth.map(|depth| i64::from(offset) + i64::from(depth)))
         }
         Place::Relative { distance, within } => {
-            let start = previous as i64 + i64::from(distance);
+            let start = signed(previous) + i64::from(distance);
             (start, within.map(|within| start + i64::from(within)))
         }
     };
@@ -445,8 +442,8 @@ fn naive(contents: &[Content], payload: &[u8], previous: usize) -> bool {
             } else {
                 *there == *content.bytes
             };
-            same && at as i64 >= start
-                && end.is_none_or(|end| end_at as i64 <= end)
+            same && signed(at) >= start
+                && end.is_none_or(|end| signed(end_at) <= end)
                 && (!content.at_end || end_at == payload.len())
         })
     };
