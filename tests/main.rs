@@ -1,1 +1,4 @@
 //! One program for all tests that use the crate from outside, so that it links once.
+
+mod features; // each of the 15, against an oracle that looks at every earlier packet again
+mod oracle; // that oracle
