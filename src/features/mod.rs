@@ -47,3 +47,6 @@ pub struct FeatureVector(pub [f32; FEATURES]);
 const fn nearest_f32(value: f64) -> f32 {
     value as f32
 }
+
+#[cfg(test)]
+mod tests;

@@ -166,6 +166,3 @@ const ICMPV6: u8 = 58;
 const REGISTERED_PORTS: u16 = 1024;
 /// The first dynamic port (RFC 6335, section 6).
 const DYNAMIC_PORTS: u16 = 49_152;
-
-#[cfg(test)]
-mod tests;

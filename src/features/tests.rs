@@ -2,7 +2,15 @@ use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
 use super::*;
-use crate::features::{FeatureParams, index};
+use crate::address::Address;
+use crate::handover::{Digest, Marks};
+use crate::sources::{Resident, Worth};
+use crate::time::Timestamp;
+
+const ICMP: u8 = 1;
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+const ICMPV6: u8 = 58;
 
 fn meter() -> Meter {
     Meter::new(&FeatureParams { zone: TimeZone::UTC, destination_key: [1, 2] })
