@@ -264,6 +264,8 @@ impl<D: Dialogue> Conversation<D> {
         let segment_bytes = self.segment_bytes_max();
         let listener = by.other();
         let first = self.bare(start, by, ACK);
+        // One for the whole flight: acknowledgements don't overtake each other.
+        let echo = self.delay(listener) + 10 * MICRO;
         let segments = (length - self.planned).div_ceil(segment_bytes).min(self.window);
         let lost = self.dice.chance(LOSS).then(|| self.dice.below(segments));
         let mut hole: Option<Segment> = None;
@@ -291,7 +293,7 @@ impl<D: Dialogue> Conversation<D> {
             if nth % 2 == 1 || nth + 1 == segments {
                 let seen = hole.map_or(first.sequence.wrapping_add(sent), |hole| hole.sequence);
                 if lost != Some(nth) {
-                    self.acknowledge(listener, at, seen);
+                    self.acknowledge(listener, at.plus_nanos(echo), seen);
                 }
             }
         }
@@ -301,7 +303,8 @@ impl<D: Dialogue> Conversation<D> {
             let delay = self.delay(by) + RETRANSMISSION_TIMEOUT;
             again.at = start.plus_nanos(self.gap * i64::from(segments)).plus_nanos(delay);
             self.ahead.push_back(again);
-            self.acknowledge(listener, again.at, first.sequence.wrapping_add(sent));
+            let at = again.at.plus_nanos(echo);
+            self.acknowledge(listener, at, first.sequence.wrapping_add(sent));
         }
         if self.planned == length {
             self.upcoming = self.dialogue.next(&mut self.dice);
@@ -311,8 +314,7 @@ impl<D: Dialogue> Conversation<D> {
         self.ahead.make_contiguous().sort_by_key(|segment| segment.at);
     }
 
-    fn acknowledge(&mut self, listener: Side, arrived: Timestamp, seen: u32) {
-        let at = arrived.plus_nanos(self.delay(listener)).plus_nanos(10 * MICRO);
+    fn acknowledge(&mut self, listener: Side, at: Timestamp, seen: u32) {
         let mut ack = self.bare(at, listener, ACK);
         ack.acknowledged = seen;
         self.ahead.push_back(ack);

@@ -31,7 +31,6 @@ impl Dice {
     }
 
     /// 0 to `limit - 1`; 0 when `limit` is 0.
-    #[expect(clippy::cast_possible_truncation, reason = "a 32-bit product shifted right by 32")]
     pub(super) fn below(&mut self, limit: u32) -> u32 {
         (((self.bits() >> 32) * u64::from(limit)) >> 32) as u32
     }
@@ -56,11 +55,10 @@ impl Dice {
         self.unit() < probability
     }
 
-    pub(super) fn pick<'a, T>(&mut self, among: &'a [T]) -> &'a T {
+    pub(super) fn pick<T: Copy>(&mut self, among: &[T]) -> T {
         let count = u32::try_from(among.len()).unwrap_or(u32::MAX);
-        among
-            .get(self.below(count) as usize)
-            .expect("callers choose from lists that are never empty")
+        let chosen = among.get(self.below(count) as usize);
+        *chosen.expect("callers choose from lists that are never empty")
     }
 
     /// The place of a choice among `count` whose popularity falls as 1/rank (Zipf's law, exponent 1).

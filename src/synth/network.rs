@@ -7,6 +7,8 @@ use crate::address::Address;
 
 /// How many sites the world outside has.
 const SITES: u16 = 300;
+/// How many people outside come to look at what the office offers.
+const VISITORS: u16 = 500;
 /// Clients that share one IPv6 network of 64 bits: a floor.
 const CLIENTS_PER_FLOOR: u32 = 32;
 const CLIENTS_PER_THIRD_BYTE: u32 = 200;
@@ -79,6 +81,7 @@ pub(super) struct Network {
     pub(super) sites: Vec<Site>,
     /// A name server of the world outside, which the resolver asks.
     pub(super) upstream: HostId,
+    visitors: Vec<HostId>,
     infected: u32,
     strangers: u8,
     bots: u8,
@@ -118,8 +121,14 @@ impl Network {
                 let is_dual_stack = dice.chance(0.4);
                 let v6 = is_dual_stack.then(|| v6(0x1000 + u32::from(nth), 0x80));
                 let host = join(&mut hosts, outside([198, 18, high, low], v6, dice));
-                let keep = i64::from(*dice.pick(&[30_u16, 60, 300, 300, 900, 3_600]));
+                let keep = i64::from(dice.pick(&[30_u16, 60, 300, 300, 900, 3_600]));
                 Site { host, name: site_name(nth), is_dual_stack, keep: keep * 1_000 * MILLI }
+            })
+            .collect();
+        let visitors = (0..VISITORS)
+            .map(|nth| {
+                let [high, low] = (nth + 0x4010).to_be_bytes();
+                join(&mut hosts, outside([198, 19, high, low], None, dice))
             })
             .collect();
         let upstream = join(&mut hosts, outside([198, 19, 0, 53], None, dice));
@@ -129,6 +138,7 @@ impl Network {
             clients,
             sites,
             upstream,
+            visitors,
             infected: dice.below(97),
             strangers: 0,
             bots: 0,
@@ -166,9 +176,15 @@ impl Network {
         self.clients.iter().copied().find(|&client| self.host(client).v4 == address)
     }
 
-    /// A visitor or partner from outside, among the hosts that sites stand on.
+    /// Someone from outside who comes to the office's servers.
     pub(super) fn visitor(&self, dice: &mut Dice) -> HostId {
-        dice.pick(&self.sites).host
+        dice.pick(&self.visitors)
+    }
+
+    /// A server outside that is not a site of its own: of mail, time or calls.
+    pub(super) fn far_server(&self, dice: &mut Dice) -> HostId {
+        let place = dice.below(u32::from(SITES)) as usize;
+        self.sites.get(place).map_or(self.upstream, |site| site.host)
     }
 
     pub(super) fn address(&self, host: HostId, family: Family) -> Address {

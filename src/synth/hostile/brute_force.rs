@@ -105,13 +105,13 @@ impl Dialogue for FtpGuesses {
             1 => Say::server(think, "220 (vsFTPd 3.0.5)\r\n"),
             2 => {
                 self.left = self.left.checked_sub(1)?;
-                let person = *dice.pick(&PEOPLE);
-                let name = *dice.pick(&["admin", "root", "ftp", "backup", person]);
+                let person = dice.pick(&PEOPLE);
+                let name = dice.pick(&["admin", "root", "ftp", "backup", person]);
                 Say::client(think, format!("USER {name}\r\n"))
             }
             3 => Say::server(think, "331 Please specify the password.\r\n"),
             4 => {
-                let (word, number) = (*dice.pick(&WORDS), dice.below(1_000));
+                let (word, number) = (dice.pick(&WORDS), dice.below(1_000));
                 Say::client(think, format!("PASS {word}{number}\r\n"))
             }
             _ => {

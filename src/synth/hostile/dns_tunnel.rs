@@ -34,7 +34,7 @@ impl Tunnel {
         let mut name = String::with_capacity(200);
         for _ in 0..self.dice.between(1, 3) {
             for _ in 0..self.dice.between(LABEL_BYTES / 2, LABEL_BYTES) {
-                name.push(char::from(*self.dice.pick(BASE32)));
+                name.push(char::from(self.dice.pick(BASE32)));
             }
             name.push('.');
         }

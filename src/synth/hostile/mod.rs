@@ -81,7 +81,7 @@ pub(super) fn begin(attack: Attack, now: Timestamp, stage: &mut Stage, dice: Dic
         Attack::HostSweep => host_sweep::begin(now, stage, dice),
         Attack::SynFlood | Attack::UdpFlood => flood::begin(attack, now, stage, dice),
         Attack::SshBruteForce | Attack::FtpBruteForce => {
-            brute_force::begin(attack, now, stage, dice)
+            brute_force::begin(attack, now, stage, dice);
         }
         Attack::SqlInjection | Attack::Xss | Attack::PathTraversal => {
             web_attack::begin(attack, now, stage, dice);

@@ -58,7 +58,7 @@ const CLIMBS: [&str; 8] = [
 
 pub(super) fn begin(attack: Attack, now: Timestamp, stage: &mut Stage, mut dice: Dice) {
     let attacker = stage.network.stranger(&mut dice);
-    let agent = if dice.chance(0.5) { *dice.pick(&TOOLS) } else { *dice.pick(&USER_AGENTS) };
+    let agent = if dice.chance(0.5) { dice.pick(&TOOLS) } else { dice.pick(&USER_AGENTS) };
     stage.start(now, Tool { attack, attacker, agent, dice });
 }
 
@@ -101,10 +101,10 @@ impl Attempts {
         const HOST: &str = "www.office.example";
         let payload = match self.attack {
             Attack::PathTraversal => {
-                return request("GET", *dice.pick(&CLIMBS), HOST, self.agent, "", "");
+                return request("GET", dice.pick(&CLIMBS), HOST, self.agent, "", "");
             }
-            Attack::Xss => *dice.pick(&SCRIPT),
-            _ => *dice.pick(&SQL),
+            Attack::Xss => dice.pick(&SCRIPT),
+            _ => dice.pick(&SQL),
         };
         let payload =
             if dice.chance(0.5) { percent_encoded(payload) } else { payload.replace(' ', "+") };

@@ -60,7 +60,7 @@ impl Letters {
 
 impl Actor for Letters {
     fn act(&mut self, now: Timestamp, stage: &mut Stage) -> Next {
-        let other = stage.network.visitor(&mut self.dice);
+        let other = stage.network.far_server(&mut self.dice);
         let mail = stage.network.servers.mail;
         let call = if self.dice.chance(0.6) {
             Call::new(other, mail, 25)
@@ -87,8 +87,8 @@ impl Smtp {
     fn new(dice: &mut Dice) -> Self {
         Self {
             step: 0,
-            from: *dice.pick(&PEOPLE),
-            to: *dice.pick(&PEOPLE),
+            from: dice.pick(&PEOPLE),
+            to: dice.pick(&PEOPLE),
             letter_bytes: dice.size(7_000, 1.3, 900_000),
         }
     }
@@ -141,7 +141,7 @@ struct Imap {
 impl Imap {
     fn new(dice: &mut Dice) -> Self {
         let letters_left = dice.between(0, 3);
-        Self { step: 0, user: *dice.pick(&PEOPLE), letters_left, idles: dice.chance(0.3) }
+        Self { step: 0, user: dice.pick(&PEOPLE), letters_left, idles: dice.chance(0.3) }
     }
 }
 

@@ -24,7 +24,7 @@ use crate::time::Timestamp;
 ///
 /// | who | what | how often, by day |
 /// |---|---|---|
-/// | clients | web pages, three of four over TLS, with the DNS questions before them | a site every 50 s |
+/// | clients | web pages, three of four over TLS, with the DNS questions before them | a site every minute |
 /// | clients | mail: IMAP, and one in some polls a letter sent | every 4 min |
 /// | clients | files to and from the file server | every 10 min |
 /// | every 6th client | a video call (UDP), a film (TLS) | every 40 min |

@@ -52,7 +52,7 @@ impl Neighbours {
 impl Actor for Neighbours {
     fn act(&mut self, now: Timestamp, stage: &mut Stage) -> Next {
         let servers = stage.network.servers;
-        let target = *self.dice.pick(&[servers.gateway, servers.gateway, servers.resolver]);
+        let target = self.dice.pick(&[servers.gateway, servers.gateway, servers.resolver]);
         if target != self.host {
             if self.dice.chance(0.3) {
                 self.solicit(now, target, stage);

@@ -19,7 +19,7 @@ pub(super) struct Clock {
 
 impl Clock {
     pub(super) fn new(host: HostId, mut dice: Dice) -> Self {
-        let poll = i64::from(*dice.pick(&[64_u16, 128, 256, 512, 1_024])) * SECOND;
+        let poll = i64::from(dice.pick(&[64_u16, 128, 256, 512, 1_024])) * SECOND;
         Self { host, poll, dice }
     }
 }
@@ -27,7 +27,8 @@ impl Clock {
 impl Actor for Clock {
     fn act(&mut self, now: Timestamp, stage: &mut Stage) -> Next {
         let clock = stage.network.servers.clock;
-        let server = if self.host == clock { stage.network.visitor(&mut self.dice) } else { clock };
+        let server =
+            if self.host == clock { stage.network.far_server(&mut self.dice) } else { clock };
         let parties = Parties {
             client: self.host,
             client_port: 123,

@@ -23,7 +23,7 @@ impl Administration {
 impl Actor for Administration {
     fn act(&mut self, now: Timestamp, stage: &mut Stage) -> Next {
         let servers = stage.network.servers;
-        let server = *self.dice.pick(&[servers.ssh, servers.ssh, servers.web, servers.files]);
+        let server = self.dice.pick(&[servers.ssh, servers.ssh, servers.web, servers.files]);
         let shell = Shell { step: 0, commands_left: self.dice.between(3, 25), strokes_left: 0 };
         let own = self.dice.fork();
         let conversation = Conversation::new(Call::new(self.client, server, 22), shell, own, stage);

@@ -25,7 +25,7 @@ impl Watching {
 impl Actor for Watching {
     fn act(&mut self, now: Timestamp, stage: &mut Stage) -> Next {
         let dice = &mut self.dice;
-        let server = stage.network.visitor(dice);
+        let server = stage.network.far_server(dice);
         let mut own = dice.fork();
         if dice.chance(0.6) {
             let parties = Parties {

@@ -22,7 +22,7 @@ pub(super) struct Browsing {
 
 impl Browsing {
     pub(super) fn new(client: HostId, mut dice: Dice) -> Self {
-        let agent = *dice.pick(&USER_AGENTS);
+        let agent = dice.pick(&USER_AGENTS);
         Self { client, agent, known: DnsCache::default(), dice }
     }
 }
@@ -46,7 +46,11 @@ impl Actor for Browsing {
             for nth in 0..dice.between(1, 4) {
                 let call =
                     Call::new(self.client, site.host, if is_tls { 443 } else { 80 }).over(family);
-                let visit = Visit::new(&site.name, self.agent, pages, nth > 0);
+                let visit = if nth == 0 {
+                    Visit::new(&site.name, self.agent, pages, false)
+                } else {
+                    Visit::new(&site.name, self.agent, 1, true)
+                };
                 let own = dice.fork();
                 let at = start.plus_nanos(i64::from(nth) * dice.about(120 * MILLI, 0.7));
                 if is_tls {
@@ -59,7 +63,7 @@ impl Actor for Browsing {
                 }
             }
         }
-        let pause = self.dice.pause(40 * SECOND, 0.8);
+        let pause = self.dice.pause(50 * SECOND, 0.8);
         Next::At(now.plus_nanos(nanos(as_float(pause) / activity(now))))
     }
 }
@@ -81,7 +85,7 @@ impl Actor for Visitors {
         let visitor = stage.network.visitor(dice);
         let web = stage.network.servers.web;
         let pages = dice.between(1, 5);
-        let visit = Visit::new("www.office.example", *dice.pick(&USER_AGENTS), pages, false);
+        let visit = Visit::new("www.office.example", dice.pick(&USER_AGENTS), pages, false);
         let own = dice.fork();
         if dice.chance(0.4) {
             let call = Call::new(visitor, web, 443);
@@ -130,7 +134,7 @@ impl Visit {
             (
                 9_000,
                 600_000,
-                *dice.pick(&["image/webp", "text/css", "application/json"]),
+                dice.pick(&["image/webp", "text/css", "application/json"]),
                 Texture::Cipher,
             )
         };
@@ -168,7 +172,7 @@ impl Dialogue for Visit {
             }
             self.has_begun = true;
             self.pages_left -= 1;
-            self.requests_left = dice.between(2, 9);
+            self.requests_left = dice.between(2, 7);
         }
         self.requests_left -= 1;
         self.is_answered = false;
@@ -190,7 +194,7 @@ fn page_request(host: &str, agent: &str, is_page: bool, dice: &mut Dice) -> Stri
         );
         return request("POST", "/account/update", host, agent, &extra, &form);
     }
-    request("GET", *dice.pick(&PATHS), host, agent, &extra, "")
+    request("GET", dice.pick(&PATHS), host, agent, &extra, "")
 }
 
 /// An HTTP/1.1 request with the headers that browsers send (RFC 9112).
