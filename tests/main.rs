@@ -1,5 +1,7 @@
 //! One program for all tests that use the crate from outside, so that it links once.
 
+mod capture; // captures of others, and other programs on captures written here
+mod decode; // real frames, and another decoder
 mod features; // each of the 15, against an oracle that looks at every earlier packet again
 mod intel; // feeds on disk in, what is known of an address out
 mod oracle; // that oracle
