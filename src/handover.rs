@@ -1,6 +1,10 @@
 //! What the receiving worker tells the worker that owns the packet's source, and the rings between them.
 
+use rtrb::{Consumer, Producer, RingBuffer};
+
 use crate::address::Address;
+use crate::capture::TURN_FRAMES_MAX;
+use crate::decode::{Packet, Transport};
 use crate::time::Timestamp;
 
 /// How many rule hits one packet can carry; more are counted and left out, those of the highest risk first in.
@@ -22,9 +26,9 @@ pub struct Digest {
     pub length: u32,
     /// Length of the frame on the wire, bytes.
     pub wire_length: u32,
-    /// Source port; 0 without ports.
+    /// Source port ([`Marks::PORTS`]), or ICMP type ([`Marks::ICMP`]), or 0.
     pub source_port: u16,
-    /// Destination port; 0 without ports.
+    /// Destination port, or ICMP code, or 0.
     pub destination_port: u16,
     /// Outermost VLAN id; 0 for an untagged frame.
     pub vlan: u16,
@@ -35,6 +39,54 @@ pub struct Digest {
 }
 
 const _: () = assert!(size_of::<Digest>() == 64, "one digest, one cache line");
+
+impl Digest {
+    /// What the owner needs to know of `packet`.
+    #[must_use]
+    pub fn of(packet: &Packet<'_>) -> Self {
+        let (source_port, destination_port, marks) = match packet.transport {
+            Transport::Tcp { source_port, destination_port, .. }
+            | Transport::Udp { source_port, destination_port } => {
+                (source_port, destination_port, Marks::PORTS)
+            }
+            Transport::Icmp { kind, code } => (u16::from(kind), u16::from(code), Marks::ICMP),
+            Transport::LaterFragment | Transport::Other => (0, 0, Marks::default()),
+        };
+        Self {
+            source: packet.source,
+            destination: packet.destination,
+            time: packet.time,
+            sequence: packet.sequence,
+            length: packet.length,
+            wire_length: packet.wire_length,
+            source_port,
+            destination_port,
+            vlan: packet.vlan.unwrap_or(0),
+            protocol: packet.protocol,
+            marks,
+        }
+    }
+
+    /// Source and destination port, when the packet has any.
+    #[must_use]
+    pub const fn ports(&self) -> Option<(u16, u16)> {
+        if self.marks.has(Marks::PORTS) {
+            Some((self.source_port, self.destination_port))
+        } else {
+            None
+        }
+    }
+
+    /// ICMP type and code, when the packet has any.
+    #[must_use]
+    pub const fn icmp(&self) -> Option<(u8, u8)> {
+        if self.marks.has(Marks::ICMP) {
+            Some((self.source_port.to_be_bytes()[1], self.destination_port.to_be_bytes()[1]))
+        } else {
+            None
+        }
+    }
+}
 
 /// Bits about a digest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,6 +101,8 @@ impl Marks {
     pub const TOWARDS: Self = Self(4);
     /// No packet at all: the sender's turn ends here.
     pub const TURN_END: Self = Self(8);
+    /// The fields of the ports hold ICMP type and code.
+    pub const ICMP: Self = Self(16);
 
     /// Whether all bits of `other` are set.
     #[must_use]
@@ -91,9 +145,425 @@ impl Findings {
             && self.decoy == 0
     }
 
+    /// Adds a rule; one that finds no room is counted.
+    pub fn push_rule(&mut self, index: u16) {
+        match self.rules.get_mut(usize::from(self.rule_count)) {
+            Some(place) => {
+                *place = index;
+                self.rule_count += 1;
+            }
+            None => self.rules_left_out = self.rules_left_out.saturating_add(1),
+        }
+    }
+
     /// The rules found, as indices into the loaded set.
     #[must_use]
     pub fn rules(&self) -> &[u16] {
         self.rules.get(..usize::from(self.rule_count)).unwrap_or_default()
+    }
+}
+
+/// How many digests one turn can send to one owner at most: every packet once for its source, once for its destination,
+/// and the mark at the end.
+const TURN_DIGESTS_MAX: usize = 2 * TURN_FRAMES_MAX + 1;
+
+/// Digests that fit into one ring: several turns, so that a worker may run ahead of the slowest.
+const RING_SLOTS: usize = 4 * TURN_DIGESTS_MAX;
+
+/// The rings between `workers` workers: one [`Handover`] for each, to be given out in order.
+///
+/// There are `workers` x `workers` rings; a worker's ring to itself keeps its own turns in their place among the others'.
+#[must_use]
+pub fn mesh(workers: usize) -> Vec<Handover> {
+    let mut outlets: Vec<Vec<Outlet>> = (0..workers).map(|_| Vec::with_capacity(workers)).collect();
+    let mut inlets: Vec<Vec<Inlet>> = (0..workers).map(|_| Vec::with_capacity(workers)).collect();
+    for from in &mut outlets {
+        for to in &mut inlets {
+            let (outlet, inlet) = ring();
+            from.push(outlet);
+            to.push(inlet);
+        }
+    }
+    outlets
+        .into_iter()
+        .zip(inlets)
+        .map(|(outlets, inlets)| Handover { outlets, inlets, next_turn: 0 })
+        .collect()
+}
+
+/// One worker's ends of the mesh.
+///
+/// Turns are dealt to workers in rotation: turn `t` is received by worker `t % workers`. Every owner takes the turns in
+/// that order, each whole, so that it sees the digests in the order of their frames, whatever the number of workers.
+#[derive(Debug)]
+pub struct Handover {
+    outlets: Vec<Outlet>,
+    inlets: Vec<Inlet>,
+    next_turn: u64,
+}
+
+impl Handover {
+    /// How many workers there are.
+    #[must_use]
+    pub const fn workers(&self) -> usize {
+        self.inlets.len()
+    }
+
+    /// Whether a whole turn fits into every ring. Without room, receiving has to wait, or its digests are lost and counted.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.outlets.iter().all(|outlet| {
+            outlet.digests.slots() >= TURN_DIGESTS_MAX || outlet.digests.is_abandoned()
+        })
+    }
+
+    /// Sets a digest, and its findings if there are any, aside for `owner` until [`end_turn`](Self::end_turn).
+    pub fn put(&mut self, owner: usize, digest: Digest, findings: &Findings) {
+        if let Some(outlet) = self.outlets.get_mut(owner) {
+            outlet.put(digest, findings);
+        }
+    }
+
+    /// Hands the turn over: to each owner its digests, then a mark that carries `received`.
+    ///
+    /// A turn goes into a ring whole or not at all, when the ring is full.
+    pub fn end_turn(&mut self, received: Timestamp) -> TurnHanded {
+        let mut handed = TurnHanded::default();
+        for outlet in &mut self.outlets {
+            handed.add(&outlet.flush(received));
+        }
+        handed
+    }
+
+    /// Takes the next turn, in the order of the frames, if it is there.
+    pub fn gather(&mut self, turn: &mut Gathered) -> Gather {
+        turn.clear();
+        let from = usize::try_from(self.next_turn % self.inlets.len() as u64).unwrap_or(0);
+        let Some(inlet) = self.inlets.get_mut(from) else { return Gather::End };
+        // Asked before the ring is looked at: what was pushed before its sender left is then seen.
+        let sender_left = inlet.digests.is_abandoned();
+        match inlet.take_turn(turn) {
+            Some(received) => {
+                turn.number = self.next_turn;
+                turn.received = received;
+                self.next_turn += 1;
+                Gather::Turn
+            }
+            None if sender_left => Gather::End,
+            None => Gather::Waiting,
+        }
+    }
+
+    /// Says that this worker will receive nothing more: owners that come to its next turn know that there is none.
+    pub fn close(&mut self) {
+        self.outlets.clear();
+    }
+}
+
+/// What asking for the next turn gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gather {
+    /// A whole turn; it may hold no digest for this owner.
+    Turn,
+    /// Its receiver has not handed it over yet.
+    Waiting,
+    /// There will be no further turn.
+    End,
+}
+
+/// One turn as its owner got it. Used again for each turn.
+#[derive(Debug)]
+pub struct Gathered {
+    digests: Vec<Digest>,
+    findings: Vec<Findings>,
+    number: u64,
+    received: Timestamp,
+}
+
+impl Gathered {
+    /// Room for the largest turn.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            digests: Vec::with_capacity(TURN_DIGESTS_MAX),
+            findings: Vec::with_capacity(TURN_DIGESTS_MAX),
+            number: 0,
+            received: Timestamp::EPOCH,
+        }
+    }
+
+    /// The number of the turn.
+    #[must_use]
+    pub const fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// What its receiver gave to [`Handover::end_turn`].
+    #[must_use]
+    pub const fn received(&self) -> Timestamp {
+        self.received
+    }
+
+    /// The digests in the order of their frames, each with its findings.
+    pub fn packets(&self) -> impl Iterator<Item = (&Digest, Findings)> {
+        let mut findings = self.findings.iter();
+        self.digests.iter().map(move |digest| {
+            let found =
+                if digest.marks.has(Marks::FINDINGS) { findings.next().copied() } else { None };
+            (digest, found.unwrap_or_default())
+        })
+    }
+
+    /// The digests alone.
+    #[must_use]
+    pub fn digests(&self) -> &[Digest] {
+        &self.digests
+    }
+
+    fn clear(&mut self) {
+        self.digests.clear();
+        self.findings.clear();
+    }
+}
+
+impl Default for Gathered {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What became of one turn's digests: each is in exactly one of the four.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TurnHanded {
+    /// Packets on their way to the owner of their source.
+    pub packets: u64,
+    /// Copies on their way to the owner of their destination.
+    pub towards: u64,
+    /// Packets lost because the owner's ring was full.
+    pub packets_lost: u64,
+    /// Copies lost because that ring was full.
+    pub towards_lost: u64,
+}
+
+impl TurnHanded {
+    const fn add(&mut self, other: &Self) {
+        self.packets += other.packets;
+        self.towards += other.towards;
+        self.packets_lost += other.packets_lost;
+        self.towards_lost += other.towards_lost;
+    }
+}
+
+fn ring() -> (Outlet, Inlet) {
+    let (digests, digests_out) = RingBuffer::new(RING_SLOTS);
+    let (findings, findings_out) = RingBuffer::new(RING_SLOTS);
+    let outlet = Outlet {
+        digests,
+        findings,
+        turn: Vec::with_capacity(TURN_DIGESTS_MAX),
+        turn_findings: Vec::with_capacity(TURN_DIGESTS_MAX),
+        towards: 0,
+    };
+    (outlet, Inlet { digests: digests_out, findings: findings_out })
+}
+
+/// The way to one owner.
+#[derive(Debug)]
+struct Outlet {
+    digests: Producer<Digest>,
+    findings: Producer<Findings>,
+    turn: Vec<Digest>,
+    turn_findings: Vec<Findings>,
+    /// How many digests of the turn are copies for the owner of a destination.
+    towards: u64,
+}
+
+impl Outlet {
+    fn put(&mut self, digest: Digest, findings: &Findings) {
+        self.towards += u64::from(digest.marks.has(Marks::TOWARDS));
+        if findings.is_empty() {
+            self.turn.push(digest);
+        } else {
+            self.turn.push(Digest { marks: digest.marks.with(Marks::FINDINGS), ..digest });
+            self.turn_findings.push(*findings);
+        }
+    }
+
+    fn flush(&mut self, received: Timestamp) -> TurnHanded {
+        let (packets, towards) = (self.turn.len() as u64 - self.towards, self.towards);
+        self.turn.push(Digest::turn_end(received));
+        let handed = if self.send() {
+            TurnHanded { packets, towards, ..TurnHanded::default() }
+        } else {
+            TurnHanded { packets_lost: packets, towards_lost: towards, ..TurnHanded::default() }
+        };
+        self.turn.clear();
+        self.turn_findings.clear();
+        self.towards = 0;
+        handed
+    }
+
+    /// Findings go first, so that an owner that sees a digest finds what belongs to it. Returns whether there was room.
+    fn send(&mut self) -> bool {
+        let Ok(findings) = self.findings.write_chunk_uninit(self.turn_findings.len()) else {
+            return false;
+        };
+        let Ok(digests) = self.digests.write_chunk_uninit(self.turn.len()) else { return false };
+        findings.fill_from_iter(self.turn_findings.iter().copied());
+        digests.fill_from_iter(self.turn.iter().copied());
+        true
+    }
+}
+
+/// The way from one receiver.
+#[derive(Debug)]
+struct Inlet {
+    digests: Consumer<Digest>,
+    findings: Consumer<Findings>,
+}
+
+impl Inlet {
+    /// Takes one turn up to its mark. A turn is put into the ring in one piece, so the mark is there if anything is.
+    fn take_turn(&mut self, turn: &mut Gathered) -> Option<Timestamp> {
+        for _ in 0..TURN_DIGESTS_MAX {
+            let digest = self.digests.pop().ok()?;
+            if digest.marks.has(Marks::TURN_END) {
+                return Some(digest.time);
+            }
+            if digest.marks.has(Marks::FINDINGS) {
+                turn.findings.push(self.findings.pop().ok()?);
+            }
+            turn.digests.push(digest);
+        }
+        None
+    }
+}
+
+impl Digest {
+    fn turn_end(received: Timestamp) -> Self {
+        Self {
+            source: Address::default(),
+            destination: Address::default(),
+            time: received,
+            sequence: 0,
+            length: 0,
+            wire_length: 0,
+            source_port: 0,
+            destination_port: 0,
+            vlan: 0,
+            protocol: 0,
+            marks: Marks::TURN_END,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest(sequence: u64) -> Digest {
+        Digest { sequence, marks: Marks::default(), ..Digest::turn_end(Timestamp::EPOCH) }
+    }
+
+    fn finding(rule: u16) -> Findings {
+        let mut findings = Findings { rule_count: 1, ..Findings::default() };
+        findings.rules[0] = rule;
+        findings
+    }
+
+    /// Every worker receives its turns, four packets each, and sends packet `n` to owner `n % workers`.
+    fn send_turns(mesh: &mut [Handover], turns: u64) {
+        let workers = mesh.len();
+        for turn in 0..turns {
+            let receiver = &mut mesh[turn as usize % workers];
+            for sequence in turn * 4..turn * 4 + 4 {
+                let found =
+                    if sequence % 3 == 0 { finding(sequence as u16) } else { Findings::default() };
+                receiver.put(sequence as usize % workers, digest(sequence), &found);
+            }
+            let handed = receiver.end_turn(Timestamp::from_secs(turn as i64));
+            assert_eq!(handed, TurnHanded { packets: 4, ..TurnHanded::default() });
+        }
+    }
+
+    #[test]
+    fn every_owner_gets_its_packets_in_the_order_of_their_frames() {
+        for workers in [1, 2, 3, 4] {
+            let mut mesh = mesh(workers);
+            send_turns(&mut mesh, 12);
+            mesh.iter_mut().for_each(Handover::close);
+            for (me, handover) in mesh.iter_mut().enumerate() {
+                let mut turn = Gathered::new();
+                let mut seen = Vec::new();
+                while handover.gather(&mut turn) == Gather::Turn {
+                    assert_eq!(turn.received(), Timestamp::from_secs(turn.number() as i64));
+                    for (digest, findings) in turn.packets() {
+                        let expected = if digest.sequence % 3 == 0 {
+                            vec![digest.sequence as u16]
+                        } else {
+                            vec![]
+                        };
+                        assert_eq!(findings.rules(), expected, "findings stay with their packet");
+                        seen.push(digest.sequence);
+                    }
+                }
+                let expected: Vec<u64> = (0..48).filter(|n| *n as usize % workers == me).collect();
+                assert_eq!(seen, expected, "owner {me} of {workers}");
+                assert_eq!(handover.gather(&mut turn), Gather::End);
+            }
+        }
+    }
+
+    #[test]
+    fn an_owner_waits_for_the_next_turn_while_later_ones_are_there() {
+        let mut mesh = mesh(2);
+        let mut turn = Gathered::new();
+        mesh[1].put(0, digest(5), &Findings::default());
+        assert_eq!(mesh[1].end_turn(Timestamp::EPOCH).packets, 1);
+        assert_eq!(mesh[0].gather(&mut turn), Gather::Waiting);
+        assert_eq!(mesh[0].end_turn(Timestamp::EPOCH), TurnHanded::default());
+        assert_eq!(mesh[0].gather(&mut turn), Gather::Turn);
+        assert_eq!(mesh[0].gather(&mut turn), Gather::Turn);
+        assert_eq!(turn.digests().len(), 1);
+    }
+
+    #[test]
+    fn a_turn_that_finds_no_room_is_lost_whole_and_counted() {
+        let mut mesh = mesh(1);
+        let mut sent = 0;
+        while mesh[0].has_room() {
+            fill_a_turn(&mut mesh[0]);
+            let handed = mesh[0].end_turn(Timestamp::EPOCH);
+            assert_eq!(
+                handed,
+                TurnHanded { packets: TURN_FRAMES_MAX as u64, ..TurnHanded::default() }
+            );
+            sent += handed.packets;
+        }
+        while mesh[0].outlets[0].digests.slots() > TURN_FRAMES_MAX {
+            mesh[0].put(0, digest(0), &Findings::default());
+            sent += mesh[0].end_turn(Timestamp::EPOCH).packets;
+        }
+        fill_a_turn(&mut mesh[0]);
+        mesh[0].put(0, Digest { marks: Marks::TOWARDS, ..digest(0) }, &finding(1));
+        let lost = TurnHanded {
+            packets_lost: TURN_FRAMES_MAX as u64,
+            towards_lost: 1,
+            ..TurnHanded::default()
+        };
+        assert_eq!(mesh[0].end_turn(Timestamp::EPOCH), lost);
+
+        let mut turn = Gathered::new();
+        let mut came = 0;
+        while mesh[0].gather(&mut turn) == Gather::Turn {
+            came += turn.digests().len() as u64;
+        }
+        assert_eq!(came, sent);
+    }
+
+    fn fill_a_turn(handover: &mut Handover) {
+        for sequence in 0..TURN_FRAMES_MAX as u64 {
+            handover.put(0, digest(sequence), &finding(1));
+        }
     }
 }

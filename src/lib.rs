@@ -18,13 +18,14 @@ pub mod time;
 // The data path. Runs on pinned cores: no lock, no allocation after the first turn, no logging, no clock but the batch's.
 pub mod capture;
 pub mod decode;
+pub mod handover;
 pub mod rules;
 pub mod intel;
-pub mod handover;
 pub mod sources;
 pub mod features;
 pub mod model;
 pub mod verdict;
+pub mod latest;
 
 // The control side. Ordinary threads.
 pub mod config;

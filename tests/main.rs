@@ -1,3 +1,6 @@
 //! One program for all tests that use the crate from outside, so that it links once.
 
+mod features; // each of the 15, against an oracle that looks at every earlier packet again
 mod intel; // feeds on disk in, what is known of an address out
+mod oracle; // that oracle
+mod synth; // generated captures and their labels, as other programs read them

@@ -1,5 +1,29 @@
 //! Where frames come from. Everything behind [`FrameSource`] looks the same to the worker.
 
+mod clock;
+mod dealt;
+mod fault;
+mod file;
+mod link_number;
+mod paced;
+mod pcap;
+mod pcapng;
+mod reader;
+mod record;
+mod stream;
+mod writer;
+mod zstd;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::dealt::{Dealer, Dealt, deal};
+pub use self::fault::{Fault, OpenError, StopReason};
+pub use self::paced::Paced;
+pub use self::reader::Reader;
+pub use self::stream::Progress;
+pub use self::writer::CaptureWriter;
+
 use crate::time::Timestamp;
 
 /// How many frames one turn takes at most.

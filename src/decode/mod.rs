@@ -1,6 +1,22 @@
 //! From a frame to a [`Packet`]: headers walked once, every offset proven, nothing trusted.
 
+mod extension;
+mod ip;
+mod link;
+mod mpls;
+mod outcome;
+mod pppoe;
+mod transport;
+mod tunnel;
+
+#[cfg(test)]
+mod tests;
+
+use self::ip::Datagram;
+use self::link::Carried;
+pub use self::outcome::{NotDecoded, Reason};
 use crate::address::Address;
+use crate::capture::Frame;
 use crate::time::Timestamp;
 
 /// VLAN tags walked before a frame is refused (IEEE 802.1Q, 802.1ad).
@@ -88,4 +104,55 @@ pub struct Packet<'frame> {
     /// The captured bytes behind the transport header (behind the network header for [`Transport::Other`] and
     /// [`Transport::LaterFragment`]), never more than the IP header's length allows.
     pub payload: &'frame [u8],
+}
+
+/// Walks a frame down to its innermost IP packet.
+///
+/// At most [`TUNNELS_MAX`] tunnels are entered; what lies deeper stays payload. A tunnel whose inside does not prove to be
+/// IP is not entered, so the answer may be the packet of the tunnel itself, also for a frame that the capture cut.
+///
+/// Never allocates, never panics, and its loops are bounded by the constants above.
+///
+/// # Errors
+///
+/// [`NotDecoded`] says which counter the frame belongs to.
+pub fn decode<'frame>(frame: &Frame<'frame>) -> Result<Packet<'frame>, NotDecoded> {
+    let link = link::read(frame.link, frame.bytes)?;
+    let mut tunnels: u8 = 0;
+    let mut datagram = match link.carried {
+        Carried::Ip(network) => network.read()?,
+        Carried::Ethernet(inner) => {
+            tunnels += 1;
+            pseudo_wire(inner).ok_or(NotDecoded::NotIp)?
+        }
+    };
+    while usize::from(tunnels) < TUNNELS_MAX
+        && let Some(inner) = tunnel::enter(&datagram)
+    {
+        tunnels += 1;
+        datagram = inner;
+    }
+    let (transport, payload) = transport::read(&datagram);
+    Ok(Packet {
+        sequence: frame.sequence,
+        time: frame.time,
+        source: datagram.source,
+        destination: datagram.destination,
+        protocol: datagram.protocol,
+        ttl: datagram.ttl,
+        length: datagram.length,
+        wire_length: frame.wire_length,
+        vlan: link.vlan,
+        tunnels,
+        transport,
+        payload,
+    })
+}
+
+/// Ethernet behind labels is a guess that only an IP packet inside can prove: with anything else the frame is not IP.
+fn pseudo_wire(frame: &[u8]) -> Option<Datagram<'_>> {
+    match link::ethernet(frame).ok()?.carried {
+        Carried::Ip(network) => network.read().ok(),
+        Carried::Ethernet(_) => None,
+    }
 }

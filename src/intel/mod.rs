@@ -4,6 +4,7 @@
 //! addresses of each packet. Most packets miss, so a miss is as cheap as a hit.
 
 mod feed;
+mod decoys;
 mod gate;
 mod label;
 mod load;
@@ -21,6 +22,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::address::Address;
 
+pub use decoys::{DECOYS_MAX, Decoy, Decoys};
 pub use feed::{ENTRIES_MAX, FEED_BYTES_MAX, FeedFormat, MALFORMED_KEPT_MAX, MalformedLine};
 pub use gate::{
     FeedRefused, MALFORMED_FREE, MALFORMED_PERCENT_MAX, Refusal, SHRUNK_PERCENT, V4_LENGTH_MIN,

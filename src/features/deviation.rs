@@ -1,0 +1,108 @@
+//! How far a packet is from the habits of its own source: features 10 and 15.
+
+use super::schema::{DEVIATION_FLOORS, Z_EARLIER_MIN, Z_LIMIT};
+
+/// Running mean and spread of the four measures: packet length, and `ln(1 + f)` of features 3, 9 and 13.
+///
+/// Welford's recurrence (Technometrics 4, 1962), which does not lose the variance of large, nearly equal values. The number
+/// of packets is the same for all four and is kept by the owner.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Habits([Spread; 4]);
+
+impl Habits {
+    /// The signed z of largest magnitude of `values` against the `earlier` packets; the first of equals.
+    pub(super) fn z_score(&self, values: [f64; 4], earlier: u64) -> f64 {
+        if earlier < Z_EARLIER_MIN {
+            return 0.0;
+        }
+        let per_degree = 1.0 / (earlier - 1) as f64;
+        let mut largest = 0.0_f64;
+        for ((spread, value), floor) in self.0.iter().zip(values).zip(DEVIATION_FLOORS) {
+            let deviation = (spread.squares * per_degree).sqrt().max(floor);
+            let z = (value - spread.mean) / deviation;
+            if z.abs() > largest.abs() {
+                largest = z;
+            }
+        }
+        largest.clamp(-Z_LIMIT, Z_LIMIT)
+    }
+
+    /// Adds the values of a packet, the source's `count`-th (1 for the first).
+    pub(super) fn add(&mut self, values: [f64; 4], count: u64) {
+        let share = 1.0 / count as f64;
+        for (spread, value) in self.0.iter_mut().zip(values) {
+            let before = value - spread.mean;
+            spread.mean += before * share;
+            spread.squares += before * (value - spread.mean);
+        }
+    }
+
+    /// Sample variance of the packet length over `count` packets, bytes^2; 0 below two.
+    pub(super) const fn length_variance(&self, count: u64) -> f64 {
+        if count < 2 {
+            return 0.0;
+        }
+        let [length, ..] = &self.0;
+        length.squares / (count - 1) as f64
+    }
+}
+
+/// Mean, and the sum of squared distances from it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Spread {
+    mean: f64,
+    squares: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn habits_of(packets: &[[f64; 4]]) -> Habits {
+        let mut habits = Habits::default();
+        for (count, &values) in (1..).zip(packets) {
+            habits.add(values, count);
+        }
+        habits
+    }
+
+    #[test]
+    fn a_source_of_few_packets_has_no_habits() {
+        let habits = habits_of(&[[100.0, 1.0, 1.0, 1.0]; 7]);
+        assert_eq!(habits.z_score([9000.0, 1.0, 1.0, 1.0], 7), 0.0);
+    }
+
+    #[test]
+    fn an_unvarying_source_is_measured_against_the_floor() {
+        let habits = habits_of(&[[100.0, 1.0, 1.0, 1.0]; 8]);
+        assert_eq!(habits.z_score([97.0, 1.0, 1.0, 1.0], 8), -3.0);
+        assert_eq!(habits.z_score([100.0, 1.0, 1.1, 1.0], 8), (1.1 - 1.0) / 0.05);
+    }
+
+    #[test]
+    fn the_largest_magnitude_is_chosen_before_it_is_clipped() {
+        let habits = habits_of(&[[100.0, 1.0, 1.0, 1.0]; 8]);
+        assert_eq!(habits.z_score([80.0, 1.0, 1.0, 1.6], 8), -10.0, "-20 outweighs +12");
+        assert_eq!(habits.z_score([98.0, 1.0, 1.0, 1.6], 8), 10.0);
+    }
+
+    proptest! {
+        /// The law: the variance does not depend on where zero is. A sum of squares fails it.
+        #[test]
+        fn the_variance_is_that_of_two_passes(
+            lengths in prop::collection::vec(0_u32..70_000, 2..200),
+            shift in prop::sample::select(vec![0_u32, 1_000_000_000, u32::MAX - 70_000]),
+        ) {
+            let values: Vec<f64> = lengths.iter().map(|&length| f64::from(length + shift)).collect();
+            let packets: Vec<[f64; 4]> = values.iter().map(|&v| [v, 0.0, 0.0, 0.0]).collect();
+            let n = values.len() as f64;
+            let mean = lengths.iter().map(|&l| f64::from(l)).sum::<f64>() / n;
+            let squares = lengths.iter().map(|&l| (f64::from(l) - mean).powi(2)).sum::<f64>();
+            let measured = habits_of(&packets).length_variance(values.len() as u64);
+            let expected = squares / (n - 1.0);
+            prop_assert!((measured - expected).abs() <= 1e-6 * expected.max(1.0), "{} {}", measured, expected);
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! How many different values were seen, in a fixed number of bytes.
+
+use libm::{log, round};
+
+/// Up to this many different values are counted exactly (but for values whose 32-bit hashes are equal).
+pub const DISTINCT_EXACT_MAX: usize = 32;
+
+/// Standard error of the count beyond [`DISTINCT_EXACT_MAX`], as a share of it: 1.04 / sqrt(128).
+pub const DISTINCT_STANDARD_ERROR: f64 = 0.092;
+
+/// A count of different values: their hashes while there are few, then registers of a HyperLogLog (Flajolet, Fusy, Gandouet
+/// and Meunier, 2007) with its correction for small counts, in the same bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DistinctCount {
+    cells: [u8; CELLS],
+    /// How many hashes stand in `cells`, or [`REGISTERS`].
+    kept: u8,
+}
+
+const CELLS: usize = 128;
+const HASH_BYTES: usize = 4;
+/// `kept` has this value when `cells` are registers.
+const REGISTERS: u8 = u8::MAX;
+/// Bits of a hash that choose its register.
+const REGISTER_BITS: u32 = CELLS.trailing_zeros();
+
+const _: () = {
+    assert!(CELLS.is_power_of_two(), "a register is chosen by whole bits");
+    assert!(DISTINCT_EXACT_MAX * HASH_BYTES == CELLS, "hashes and registers share their bytes");
+    assert!(DISTINCT_EXACT_MAX < REGISTERS as usize, "the mark is no count of hashes");
+};
+
+impl DistinctCount {
+    pub(super) const fn new() -> Self {
+        Self { cells: [0; CELLS], kept: 0 }
+    }
+
+    /// Takes in the hash of a value. Returns whether it was certainly not there before.
+    pub(super) fn insert(&mut self, hash: u32) -> bool {
+        if self.kept == REGISTERS {
+            return raise(&mut self.cells, hash);
+        }
+        let (kept, free) = self.cells.split_at_mut(usize::from(self.kept) * HASH_BYTES);
+        if kept.chunks_exact(HASH_BYTES).any(|known| known == hash.to_le_bytes()) {
+            return false;
+        }
+        if let Some(place) = free.first_chunk_mut() {
+            *place = hash.to_le_bytes();
+            self.kept += 1;
+            return true;
+        }
+        let mut registers = [0; CELLS];
+        let (hashes, _) = self.cells.as_chunks::<HASH_BYTES>();
+        for known in hashes {
+            raise(&mut registers, u32::from_le_bytes(*known));
+        }
+        raise(&mut registers, hash);
+        (self.cells, self.kept) = (registers, REGISTERS);
+        true
+    }
+
+    /// How many different values there were, about.
+    pub(super) fn estimate(&self) -> u32 {
+        if self.kept != REGISTERS {
+            return u32::from(self.kept);
+        }
+        let least = u32::from(EXACT_MAX) + 1;
+        estimate(&self.cells).max(least)
+    }
+}
+
+/// Lifts the register of `hash` to its rank. Returns whether that changed it.
+fn raise(registers: &mut [u8; CELLS], hash: u32) -> bool {
+    let rest = hash << REGISTER_BITS;
+    let rank = (rest.leading_zeros() + 1).min(u32::BITS - REGISTER_BITS + 1);
+    let rank = u8::try_from(rank).unwrap_or(u8::MAX);
+    match registers.get_mut((hash >> (u32::BITS - REGISTER_BITS)) as usize) {
+        Some(register) if *register < rank => {
+            *register = rank;
+            true
+        }
+        _ => false,
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "ranks are at most 26, so the estimate lies between 0 and 128^2 * 2^26 / 128 < 2^33; the cast saturates"
+)]
+fn estimate(registers: &[u8; CELLS]) -> u32 {
+    let cells = f64::from(u32::try_from(CELLS).unwrap_or(u32::MAX));
+    let alpha = 0.7213 / (1.0 + 1.079 / cells);
+    let mut sum = 0.0;
+    let mut zeros = 0_u32;
+    for &rank in registers {
+        sum += 1.0 / f64::from(1_u32 << rank.min(31));
+        zeros += u32::from(rank == 0);
+    }
+    let raw = alpha * cells * cells / sum;
+    let estimate =
+        if raw <= 2.5 * cells && zeros > 0 { cells * log(cells / f64::from(zeros)) } else { raw };
+    round(estimate) as u32
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "asserted above to be below 255")]
+const EXACT_MAX: u8 = DISTINCT_EXACT_MAX as u8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spread(value: u32) -> u32 {
+        let mut x = u64::from(value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        u32::try_from((x ^ (x >> 31)) >> 32).unwrap()
+    }
+
+    #[test]
+    fn few_values_are_counted_exactly_and_once() {
+        let mut count = DistinctCount::new();
+        for value in 0..32 {
+            assert!(count.insert(spread(value)));
+            assert!(!count.insert(spread(value / 2)));
+            assert_eq!(count.estimate(), value + 1);
+        }
+    }
+
+    #[test]
+    fn many_values_are_counted_within_four_standard_errors() {
+        for total in [33, 50, 100, 300, 320, 340, 1_000, 10_000, 1_000_000] {
+            let mut count = DistinctCount::new();
+            for value in 0..total {
+                count.insert(spread(value ^ 0x55aa));
+                count.insert(spread((value / 3) ^ 0x55aa));
+            }
+            let error = f64::from(count.estimate()) / f64::from(total) - 1.0;
+            assert!(error.abs() < 4.0 * DISTINCT_STANDARD_ERROR, "{total}: {}", count.estimate());
+        }
+    }
+}
