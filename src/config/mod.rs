@@ -22,9 +22,9 @@ use crate::intel::IntelParams;
 
 pub use error::{Broken, ConfigError, Fault};
 pub use params::{
-    DECOYS_MAX, DecoyParams, FeatureParams, Floor, ModelParams, Origin, PolicyParams, ReplayParams,
-    RuleParams, SOURCES_MAX, SOURCES_MIN, SourceParams, Thresholds, Unsupported, WORKERS_MAX,
-    Weights, WorkerParams,
+    DecoyParams, FeatureParams, Floor, ModelParams, Origin, PolicyParams, ReplayParams, RuleParams,
+    SOURCES_MAX, SOURCES_MIN, SourceParams, Thresholds, Unsupported, WORKERS_MAX, Weights,
+    WorkerParams,
 };
 
 use places::Places;

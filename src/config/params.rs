@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
 
-use crate::address::Address;
+use crate::intel::Decoy;
 
 /// How the work is spread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,12 +92,9 @@ pub enum Unsupported {
 /// Addresses that nobody has a reason to talk to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DecoyParams {
-    /// The decoys, each once, at most [`DECOYS_MAX`].
-    pub addresses: Vec<Address>,
+    /// The decoys, none of them hidden by an earlier one, at most [`DECOYS_MAX`](crate::intel::DECOYS_MAX).
+    pub decoys: Vec<Decoy>,
 }
-
-/// The most decoys: the ones that a source touched are kept as the bits of one word.
-pub const DECOYS_MAX: usize = 64;
 
 /// How evidence becomes a verdict.
 #[derive(Clone, Debug, PartialEq)]

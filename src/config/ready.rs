@@ -1,20 +1,22 @@
 //! From the configuration as written to the one that can be used: one function for each section, in the order of the file.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 
 use crate::address::Address;
-use crate::intel::{self, FEEDS_MAX, FeedFormat, FeedParams, IntelParams, Prefix};
+use crate::intel::{
+    self, DECOYS_MAX, Decoy, FEEDS_MAX, FeedFormat, FeedParams, IntelParams, Prefix,
+};
 
 use super::Config;
 use super::error::Broken;
 use super::params::{
-    DECOYS_MAX, DecoyParams, FeatureParams, Floor, ModelParams, Origin, PolicyParams, ReplayParams,
-    RuleParams, SOURCES_MAX, SOURCES_MIN, SourceParams, Thresholds, Unsupported, WORKERS_MAX,
-    Weights, WorkerParams,
+    DecoyParams, FeatureParams, Floor, ModelParams, Origin, PolicyParams, ReplayParams, RuleParams,
+    SOURCES_MAX, SOURCES_MIN, SourceParams, Thresholds, Unsupported, WORKERS_MAX, Weights,
+    WorkerParams,
 };
 use super::raw::{
     BUILT_IN, RawConfig, RawDecoys, RawFeatures, RawFeed, RawIntel, RawModel, RawPolicy, RawReplay,
@@ -209,23 +211,47 @@ fn feed(raw: &RawFeed, nth: usize, folder: &Path) -> Result<FeedParams, Broken> 
 }
 
 fn decoys(raw: &RawDecoys) -> Result<DecoyParams, Broken> {
-    let mut addresses = Vec::with_capacity(raw.addresses.len());
+    let mut decoys: Vec<Decoy> = Vec::with_capacity(raw.addresses.len());
     for (nth, text) in raw.addresses.iter().enumerate() {
-        let broken =
-            |rule: &str| Broken::new(format!("decoys.addresses[{nth}]"), rule, "\"198.51.100.77\"");
-        if nth == DECOYS_MAX {
-            return Err(broken(&format!("be at most {DECOYS_MAX} addresses")));
-        }
-        let Ok(ip) = text.parse::<IpAddr>() else {
-            return Err(broken("be an IPv4 or IPv6 address"));
+        let broken = |rule: &str| {
+            Broken::new(
+                format!("decoys.addresses[{nth}]"),
+                rule,
+                "\"198.51.100.77:22 file server\"",
+            )
         };
-        let address = Address::from(ip);
-        if addresses.contains(&address) {
-            return Err(broken("be named once"));
+        if nth == DECOYS_MAX {
+            return Err(broken(&format!("be at most {DECOYS_MAX} decoys")));
         }
-        addresses.push(address);
+        let Some(decoy) = decoy(text) else {
+            return Err(broken(
+                "be an address, a port if only one is the decoy, and a name if you like",
+            ));
+        };
+        let hides = |earlier: &Decoy| {
+            earlier.address == decoy.address
+                && (earlier.port.is_none() || earlier.port == decoy.port)
+        };
+        if decoys.iter().any(hides) {
+            return Err(broken("not be hidden by an earlier decoy"));
+        }
+        decoys.push(decoy);
     }
-    Ok(DecoyParams { addresses })
+    Ok(DecoyParams { decoys })
+}
+
+/// `198.51.100.77`, `198.51.100.77:22`, `[2001:db8::77]:22`, and behind white space its name, else it is called as written.
+fn decoy(text: &str) -> Option<Decoy> {
+    let text = text.trim();
+    let (place, name) = text.split_once(char::is_whitespace).unwrap_or((text, text));
+    let (ip, port) = match place.parse::<IpAddr>() {
+        Ok(ip) => (ip, None),
+        Err(_) => {
+            let socket = place.parse::<SocketAddr>().ok()?;
+            (socket.ip(), Some(socket.port()))
+        }
+    };
+    Some(Decoy { address: Address::from(ip), port, name: intel::label(name)? })
 }
 
 fn policy(raw: &RawPolicy) -> Result<PolicyParams, Broken> {

@@ -11,7 +11,7 @@ const ELEMENTS: [(&str, &str); 5] = [
     ("rules.files", "\"built-in\""),
     ("intel.own_networks", "\"198.51.100.0/24\""),
     ("intel.feeds", "[[intel.feeds]]"),
-    ("decoys.addresses", "\"198.51.100.77\""),
+    ("decoys.addresses", "\"198.51.100.77:22 file server\""),
     ("policy.floors", "\"intel_hit_high\""),
 ];
 

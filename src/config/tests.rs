@@ -8,8 +8,7 @@ use toml::{Table, Value};
 
 use super::raw::RawFeed;
 use super::*;
-use crate::address::Address;
-use crate::intel::{FeedFormat, FeedParams};
+use crate::intel::{DECOYS_MAX, FeedFormat, FeedParams};
 
 const EXAMPLE: &str = include_str!("../../configs/phantomnet.toml");
 
@@ -86,7 +85,7 @@ fn what_is_written_is_what_is_used() {
         features.time_zone = "utc"
         replay.hash_key = "FFeeddccbbaa99887766554433221100"
         model.path = "../models/own.json"
-        decoys.addresses = ["198.51.100.77", "2001:db8::77"]
+        decoys.addresses = ["198.51.100.77", "198.51.100.78:22  file server", "[2001:db8::77]:80"]
         [rules]
         files = ["built-in", "/etc/rules/local.rules", "local.rules"]
         unsupported = "skip"
@@ -107,7 +106,20 @@ fn what_is_written_is_what_is_used() {
     assert_eq!(config.features.time_zone.iana_name(), Some("UTC"));
     assert_eq!(config.replay.hash_key[..3], [0xff, 0xee, 0xdd]);
     assert_eq!(config.model.origin, Origin::File("etc/../models/own.json".into()));
-    assert_eq!(config.decoys.addresses[0], Address::v4([198, 51, 100, 77]));
+    let decoys: Vec<(String, Option<u16>, &str)> = config
+        .decoys
+        .decoys
+        .iter()
+        .map(|decoy| (decoy.address.to_string(), decoy.port, decoy.name.as_str()))
+        .collect();
+    assert_eq!(
+        decoys,
+        [
+            ("198.51.100.77".to_owned(), None, "198.51.100.77"),
+            ("198.51.100.78".to_owned(), Some(22), "file server"),
+            ("2001:db8::77".to_owned(), Some(80), "[2001:db8::77]:80"),
+        ]
+    );
     let files = ["/etc/rules/local.rules", "etc/local.rules"];
     let files = files.map(|file| Origin::File(file.into()));
     assert_eq!(config.rules.origins, [&[Origin::BuiltIn][..], &files].concat());
@@ -168,7 +180,7 @@ const BROKEN: &[(&str, &str)] = &[
     ),
     (
         "decoys.addresses = ['ä', 1]",
-        "1:26: decoys.addresses[1] = 1: must be a text in quotes, such as \"198.51.100.77\"",
+        "1:26: decoys.addresses[1] = 1: must be a text in quotes, such as \"198.51.100.77:22 file server\"",
     ),
     ("workers.pin = 'yes'", "1:15: workers.pin = 'yes': must be true or false, such as true"),
     (
@@ -261,13 +273,14 @@ const BROKEN: &[(&str, &str)] = &[
         "1:37: intel.feeds[0].risk = 0: must be from 1 to 100, such as 100",
     ),
     (
-        "decoys.addresses = ['198.51.100.7:22']",
-        "1:21: decoys.addresses[0] = '198.51.100.7:22': must be an IPv4 or IPv6 address, such as \
-             \"198.51.100.77\"",
+        "decoys.addresses = ['198.51.100.7:ssh']",
+        "1:21: decoys.addresses[0] = '198.51.100.7:ssh': must be an address, a port if only one is the decoy, \
+             and a name if you like, such as \"198.51.100.77:22 file server\"",
     ),
     (
-        "decoys.addresses = ['198.51.100.7', '::ffff:198.51.100.7']",
-        "1:37: decoys.addresses[1] = '::ffff:198.51.100.7': must be named once, such as \"198.51.100.77\"",
+        "decoys.addresses = ['198.51.100.7', '[::ffff:198.51.100.7]:22']",
+        "1:37: decoys.addresses[1] = '[::ffff:198.51.100.7]:22': must not be hidden by an earlier decoy, such as \
+             \"198.51.100.77:22 file server\"",
     ),
     (
         "policy.floors = ['all']",
@@ -314,11 +327,11 @@ fn a_sixty_fifth_decoy_is_refused() {
         let lines: Vec<String> = (0..count).map(|n| format!("'198.51.100.{n}'")).collect();
         parsed(&format!("decoys.addresses = [\n{}]", lines.join(",\n")))
     };
-    assert_eq!(decoys(64).unwrap().decoys.addresses.len(), DECOYS_MAX);
+    assert_eq!(decoys(64).unwrap().decoys.decoys.len(), DECOYS_MAX);
     assert_eq!(
         decoys(65).unwrap_err(),
-        "etc/sensor.toml:66:1: decoys.addresses[64] = '198.51.100.64': must be at most 64 addresses, \
-         such as \"198.51.100.77\""
+        "etc/sensor.toml:66:1: decoys.addresses[64] = '198.51.100.64': must be at most 64 decoys, \
+         such as \"198.51.100.77:22 file server\""
     );
 }
 
