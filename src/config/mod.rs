@@ -1,1 +1,114 @@
-//! To be written.
+//! The configuration: one TOML file, as written and as usable.
+//!
+//! A [`Config`] can be made in two ways only, from a file that breaks no rule and from no file at all, so nothing
+//! downstream checks again. Stages own their parameters; this module alone knows TOML.
+
+mod error;
+mod params;
+mod places;
+mod raw;
+mod ready;
+mod shape;
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use toml::de::DeTable;
+
+use crate::intel::IntelParams;
+
+pub use error::{Broken, ConfigError, Fault};
+pub use params::{
+    DecoyParams, FeatureParams, Floor, ModelParams, Origin, PolicyParams, ReplayParams, RuleParams,
+    SOURCES_MAX, SOURCES_MIN, SourceParams, Thresholds, Unsupported, WORKERS_MAX, Weights,
+    WorkerParams,
+};
+
+use places::Places;
+use raw::RawConfig;
+
+/// The longest configuration file, bytes.
+const BYTES_MAX: u64 = 1 << 20;
+
+/// Everything the sensor is told, checked. Paths in it stand on their own: they were resolved against the file's folder.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// `[workers]`
+    pub workers: WorkerParams,
+    /// `[sources]`
+    pub sources: SourceParams,
+    /// `[features]`
+    pub features: FeatureParams,
+    /// `[replay]`
+    pub replay: ReplayParams,
+    /// `[model]`
+    pub model: ModelParams,
+    /// `[rules]`
+    pub rules: RuleParams,
+    /// `[intel]`
+    pub intel: IntelParams,
+    /// `[decoys]`
+    pub decoys: DecoyParams,
+    /// `[policy]`
+    pub policy: PolicyParams,
+}
+
+impl Config {
+    /// Reads the file at `path`; the defaults without one.
+    pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
+        let Some(path) = path else {
+            return Ok(Self::default());
+        };
+        let refused = |fault| ConfigError { file: path.to_owned(), fault };
+        let mut text = String::new();
+        let file = File::open(path).map_err(|error| refused(Fault::Unreadable(error)))?;
+        file.take(BYTES_MAX + 1)
+            .read_to_string(&mut text)
+            .map_err(|error| refused(Fault::Unreadable(not_text(error))))?;
+        if text.len() as u64 > BYTES_MAX {
+            return Err(refused(Fault::TooLarge));
+        }
+        Self::parse(&text, path)
+    }
+
+    /// Reads `text` as if it stood in `file`: errors name it, and relative paths start from its folder.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
+        let folder = file.parent().unwrap_or(Path::new(""));
+        understood(text, folder).map_err(|fault| ConfigError { file: file.to_owned(), fault })
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        ready::config(RawConfig::default(), Path::new("")).expect("a test proves the defaults")
+    }
+}
+
+/// Text to tree, tree to raw, raw to ready; whatever breaks is given its place in the text.
+fn understood(text: &str, folder: &Path) -> Result<Config, Fault> {
+    let tree = DeTable::parse(text).map_err(|error| shape::syntax_fault(text, &error))?;
+    let places = Places::of(text, tree.get_ref());
+    shape::sections(&places)?;
+    let raw = toml::from_str(text).map_err(|error| shape::fault(&places, text, &error))?;
+    ready::config(raw, folder).map_err(|broken| located(&places, broken))
+}
+
+/// A broken rule with the place and the text of its value.
+fn located(places: &Places<'_>, broken: Broken) -> Fault {
+    let place = places.named(&broken.key);
+    let (line, column) = place.map_or((1, 1), |place| places.position(place));
+    let same = place.filter(|place| place.path == broken.key);
+    let value = broken.value.or_else(|| same.and_then(|place| places.value(place)));
+    Fault::Rule { line, column, broken: Box::new(Broken { value, ..broken }) }
+}
+
+/// The standard library's "stream did not contain valid UTF-8" says nothing of files.
+fn not_text(error: io::Error) -> io::Error {
+    if error.kind() == io::ErrorKind::InvalidData {
+        return io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text");
+    }
+    error
+}

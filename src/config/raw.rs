@@ -1,0 +1,209 @@
+//! The configuration as the operator wrote it. Nothing in it is trusted yet.
+//!
+//! Every key has a default here, and nowhere else; `configs/phantomnet.toml` lists them all, held by a test.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// What stands for the part that comes with the program, where a file could be named.
+pub(super) const BUILT_IN: &str = "built-in";
+
+/// The whole file.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawConfig {
+    pub(super) workers: RawWorkers,
+    pub(super) sources: RawSources,
+    pub(super) features: RawFeatures,
+    pub(super) replay: RawReplay,
+    pub(super) model: RawModel,
+    pub(super) rules: RawRules,
+    pub(super) intel: RawIntel,
+    pub(super) decoys: RawDecoys,
+    pub(super) policy: RawPolicy,
+}
+
+/// `[workers]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawWorkers {
+    pub(super) count: u64,
+    pub(super) pin: bool,
+}
+
+impl Default for RawWorkers {
+    fn default() -> Self {
+        Self { count: 0, pin: true }
+    }
+}
+
+/// `[sources]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawSources {
+    pub(super) capacity: u64,
+    pub(super) ipv6_prefix: u64,
+    pub(super) by_vlan: bool,
+}
+
+impl Default for RawSources {
+    fn default() -> Self {
+        Self { capacity: 65_536, ipv6_prefix: 64, by_vlan: false }
+    }
+}
+
+/// `[features]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawFeatures {
+    pub(super) time_zone: String,
+}
+
+impl Default for RawFeatures {
+    fn default() -> Self {
+        Self { time_zone: "UTC".to_owned() }
+    }
+}
+
+/// `[replay]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawReplay {
+    pub(super) hash_key: String,
+}
+
+impl Default for RawReplay {
+    fn default() -> Self {
+        Self { hash_key: "000102030405060708090a0b0c0d0e0f".to_owned() }
+    }
+}
+
+/// `[model]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawModel {
+    pub(super) path: String,
+}
+
+impl Default for RawModel {
+    fn default() -> Self {
+        Self { path: BUILT_IN.to_owned() }
+    }
+}
+
+/// `[rules]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawRules {
+    pub(super) files: Vec<String>,
+    pub(super) unsupported: String,
+    pub(super) variables: BTreeMap<String, String>,
+}
+
+impl Default for RawRules {
+    fn default() -> Self {
+        Self {
+            files: vec![BUILT_IN.to_owned()],
+            unsupported: "refuse".to_owned(),
+            variables: BTreeMap::new(),
+        }
+    }
+}
+
+/// `[intel]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawIntel {
+    pub(super) own_networks: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) feeds: Vec<RawFeed>,
+}
+
+/// `[[intel.feeds]]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawFeed {
+    /// The one key without a default.
+    pub(super) path: String,
+    pub(super) format: String,
+    /// Empty: the file's name.
+    pub(super) label: String,
+    pub(super) risk: u64,
+}
+
+impl Default for RawFeed {
+    fn default() -> Self {
+        Self {
+            path: String::new(),
+            format: "auto".to_owned(),
+            label: String::new(),
+            risk: crate::intel::RISK_DEFAULT.into(),
+        }
+    }
+}
+
+impl RawFeed {
+    /// A feed with a path, for what needs one to show.
+    pub(super) fn example() -> Self {
+        Self { path: "intel/example.txt".to_owned(), ..Self::default() }
+    }
+}
+
+/// `[decoys]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawDecoys {
+    pub(super) addresses: Vec<String>,
+}
+
+/// `[policy]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawPolicy {
+    pub(super) floors: Vec<String>,
+    pub(super) model_quantile: f64,
+    pub(super) weights: RawWeights,
+    pub(super) thresholds: RawThresholds,
+}
+
+impl Default for RawPolicy {
+    fn default() -> Self {
+        Self {
+            floors: super::Floor::ALL.map(|floor| floor.name().to_owned()).into(),
+            model_quantile: 0.9999,
+            weights: RawWeights::default(),
+            thresholds: RawThresholds::default(),
+        }
+    }
+}
+
+/// `[policy.weights]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawWeights {
+    pub(super) model: f64,
+    pub(super) rule: f64,
+    pub(super) intel: f64,
+}
+
+impl Default for RawWeights {
+    fn default() -> Self {
+        Self { model: 0.2, rule: 0.3, intel: 0.5 }
+    }
+}
+
+/// `[policy.thresholds]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawThresholds {
+    pub(super) warning: f64,
+    pub(super) high: f64,
+    pub(super) critical: f64,
+}
+
+impl Default for RawThresholds {
+    fn default() -> Self {
+        Self { warning: 20.0, high: 50.0, critical: 80.0 }
+    }
+}
