@@ -211,6 +211,16 @@ mod tests {
         AnomalyScore::new(value).unwrap()
     }
 
+    /// The place in [`tail`] below which this share of it lies.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a share of 200,000"
+    )]
+    fn place(share: f64) -> usize {
+        (share * 200_000.0) as usize
+    }
+
     /// 200,000 different scores from 0.3 up, the largest far out.
     fn tail() -> Vec<f32> {
         (0..200_000_u32).map(|i| 0.3 + 0.5 * i as f32 / 200_000.0).collect()
@@ -221,7 +231,7 @@ mod tests {
         let scores: Vec<f32> = tail();
         let calibration = Calibration::from_scores(scores.clone(), 0.01, None).unwrap();
         for (share, allowed) in [(0.2, 1e-3), (0.9915, 1e-4), (0.9995, 1e-5), (0.99993, 2e-6)] {
-            let probe = scores[(share * 200_000.0) as usize];
+            let probe = scores[place(share)];
             let quantile = calibration.share_below(score(probe));
             assert!((quantile - share).abs() <= allowed, "{share}: {quantile}");
         }
@@ -245,7 +255,7 @@ mod tests {
     fn risk_begins_where_contamination_says_and_ends_at_a_hundred() {
         let scores = tail();
         let calibration = Calibration::from_scores(scores.clone(), 0.02, None).unwrap();
-        let at = |share: f64| calibration.risk(score(scores[(share * 200_000.0) as usize]));
+        let at = |share: f64| calibration.risk(score(scores[place(share)]));
         assert_eq!(at(0.97), 0.0);
         assert!(at(0.979_99).abs() < 0.01);
         assert!((at(0.99) - 50.0).abs() < 0.1);

@@ -7,7 +7,30 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::features::{FEATURES, FeatureVector};
 
+use super::Model;
 use super::forest::{Forest, Node, Tree};
+use super::passport::{DataSource, ExpectedSchema};
+use super::train::{TrainParams, train};
+
+/// A schema of fifteen features that are named by letters.
+pub(super) fn schema() -> ExpectedSchema {
+    let letters: [char; FEATURES] =
+        "abcdefghijklmno".chars().collect::<Vec<_>>().try_into().unwrap();
+    let names = letters.map(|letter| format!("feature_{letter}"));
+    ExpectedSchema { version: 1, fingerprint: "5".repeat(64), names }
+}
+
+/// A model small enough to be damaged a thousand times.
+pub(super) fn model() -> Model {
+    let params = TrainParams {
+        trees: 3,
+        subsample: 16,
+        name: "sample \"quoted\"".into(),
+        sources: vec![DataSource { name: "a.csv".into(), sha256: "0".repeat(64), rows: 40 }],
+        ..TrainParams::default()
+    };
+    train(&rows(40, 5), &params, &schema()).unwrap()
+}
 
 /// Rows shaped like traffic: lengths, codes, rates, many zeros, many ties.
 pub(super) fn rows(count: usize, seed: u64) -> Vec<FeatureVector> {

@@ -1,15 +1,23 @@
-//! Growing the forest, through linfa's traits: unchecked parameters, checked parameters, `Fit`.
+//! Making a model from rows. The forest grows through linfa's traits: unchecked parameters, checked parameters, `Fit`.
 
 use linfa::DatasetBase;
 use linfa::ParamGuard;
 use linfa::traits::{Fit, PredictInplace};
-use ndarray::{Array1, ArrayBase, ArrayView2, Data, Ix2};
+use ndarray::{Array1, Array2, ArrayBase, ArrayView2, Data, Ix2};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::features::{FEATURES, FeatureVector};
+use crate::time::Timestamp;
 
+use super::calibration::{Calibration, check_contamination};
+use super::compiled::CompiledForest;
 use super::forest::{Forest, NODES_MAX, Node, NotATree, SUBSAMPLE_MAX, TREES_MAX, Tree};
+use super::passport::{
+    About, DataSource, ExpectedSchema, GoldenRow, Origin, TrainingData, check_words,
+};
+use super::score::AnomalyScore;
+use super::{Model, Parts};
 
 /// Why a forest could not be grown.
 #[derive(Debug, thiserror::Error)]
@@ -43,21 +51,119 @@ pub enum TrainError {
         rows: usize,
     },
     /// A value is NaN or infinite.
-    #[error("training row {row}: {feature} is {value}, which is not finite")]
+    #[error("training row {row}: {} is {value}, which is not finite", column_name(.name, .column))]
     NotFinite {
         /// The row, counted from 1.
         row: usize,
-        /// The column, as a name where it is known.
-        feature: String,
+        /// The column, counted from 0.
+        column: usize,
+        /// The column's name, where it is known.
+        name: Option<String>,
         /// What stands there.
         value: f32,
     },
     /// The forest grew beyond what a model may hold.
     #[error("the forest cannot be used: {0}; ask for fewer trees or a smaller subsample")]
     TooLarge(NotATree),
+    /// The contamination, the name or a data source is not fit for a model.
+    #[error("{0}")]
+    Content(String),
     /// What linfa found.
     #[error(transparent)]
     Linfa(#[from] linfa::Error),
+}
+
+/// How a model is to be made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainParams {
+    /// How many trees.
+    pub trees: u32,
+    /// How many rows each tree is grown from.
+    pub subsample: u32,
+    /// The share of the rows held to be anomalous: above 0, at most 0.5.
+    pub contamination: f64,
+    /// Where chance begins.
+    pub seed: u64,
+    /// The model's name.
+    pub name: String,
+    /// When it is made. An argument, so that the same call makes the same file.
+    pub created_at: Timestamp,
+    /// Where the rows came from.
+    pub sources: Vec<DataSource>,
+}
+
+impl Default for TrainParams {
+    /// The paper's 100 trees of 256 rows; one row in a hundred held to be anomalous.
+    fn default() -> Self {
+        Self {
+            trees: 100,
+            subsample: 256,
+            contamination: 0.01,
+            seed: 42,
+            name: "unnamed".into(),
+            created_at: Timestamp::EPOCH,
+            sources: vec![],
+        }
+    }
+}
+
+/// Makes a model from rows and calibrates it on the same rows. The same arguments give the same file, byte for byte.
+///
+/// # Errors
+///
+/// When a parameter is out of range, a value is not finite, or there are fewer than two rows.
+pub fn train(
+    rows: &[FeatureVector],
+    params: &TrainParams,
+    schema: &ExpectedSchema,
+) -> Result<Model, TrainError> {
+    let TrainParams { trees, subsample, contamination, seed, .. } = *params;
+    check_contamination(contamination).map_err(TrainError::Content)?;
+    let about = About {
+        name: params.name.clone(),
+        created_at: params.created_at,
+        origin: Origin::Trained { seed },
+    };
+    check_words(&about, &params.sources).map_err(TrainError::Content)?;
+
+    let matrix = matrix(rows);
+    let wished = IsolationForestParams::default().trees(trees).subsample(subsample).seed(seed);
+    let forest =
+        wished.fit(&DatasetBase::from(matrix)).map_err(|error| name_feature(error, schema))?;
+
+    let training = TrainingData::of(rows, params.sources.clone());
+    let golden = GoldenRow::choose(&forest, rows, &training);
+    let calibration = Calibration::from_scores(scores(&forest, rows), contamination, None)
+        .map_err(TrainError::Content)?;
+    Ok(Model::assemble(Parts {
+        about,
+        schema: schema.clone(),
+        training,
+        forest,
+        calibration,
+        golden,
+    }))
+}
+
+fn matrix(rows: &[FeatureVector]) -> Array2<f32> {
+    let values = rows.iter().flat_map(|row| row.0).collect();
+    Array2::from_shape_vec((rows.len(), FEATURES), values).expect("each row has FEATURES values")
+}
+
+/// The score of each row.
+pub(super) fn scores(forest: &Forest, rows: &[FeatureVector]) -> Vec<f32> {
+    let mut scores = vec![AnomalyScore::AVERAGE; rows.len()];
+    CompiledForest::new(forest).score_batch(rows, &mut scores);
+    scores.into_iter().map(AnomalyScore::value).collect()
+}
+
+fn name_feature(error: TrainError, schema: &ExpectedSchema) -> TrainError {
+    match error {
+        TrainError::NotFinite { row, column, value, .. } => {
+            TrainError::NotFinite { row, column, name: schema.names.get(column).cloned(), value }
+        }
+        other => other,
+    }
 }
 
 /// Parameters of an isolation forest, as wished for. [`ParamGuard::check`] makes them usable.
@@ -198,12 +304,14 @@ fn check_rows(rows: &ArrayView2<'_, f32>) -> Result<(), TrainError> {
     }
     match rows.indexed_iter().find(|(_, value)| !value.is_finite()) {
         None => Ok(()),
-        Some(((row, feature), &value)) => Err(TrainError::NotFinite {
-            row: row + 1,
-            feature: format!("feature {}", feature + 1),
-            value,
-        }),
+        Some(((row, column), &value)) => {
+            Err(TrainError::NotFinite { row: row + 1, column, name: None, value })
+        }
     }
+}
+
+fn column_name(name: &Option<String>, column: &usize) -> String {
+    name.clone().unwrap_or_else(|| format!("feature {}", column + 1))
 }
 
 /// One tree as it grows.

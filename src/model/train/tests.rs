@@ -105,3 +105,65 @@ proptest! {
         prop_assert!(low <= threshold && threshold < high);
     }
 }
+
+fn schema() -> ExpectedSchema {
+    samples::schema()
+}
+
+#[test]
+fn the_same_arguments_make_the_same_file() {
+    let rows = samples::rows(600, 9);
+    let params = TrainParams { trees: 20, name: "twice".into(), ..TrainParams::default() };
+    let file = |params: &TrainParams| train(&rows, params, &schema()).unwrap().to_bytes();
+    assert_eq!(file(&params), file(&params));
+    assert_ne!(file(&params), file(&TrainParams { seed: 43, ..params.clone() }));
+}
+
+#[test]
+fn a_model_counts_its_contamination_among_its_training_rows() {
+    let rows = samples::rows(5_000, 9);
+    let params = TrainParams { contamination: 0.05, ..TrainParams::default() };
+    let model = train(&rows, &params, &schema()).unwrap();
+    let anomalous = rows.iter().filter(|row| model.ai_score(model.score(row)) < 0.0).count();
+    assert!(anomalous.abs_diff(250) <= 5, "{anomalous}");
+    let risky = rows.iter().filter(|row| model.risk(model.score(row)) > 0.0).count();
+    assert!(risky.abs_diff(250) <= 10, "{risky}");
+}
+
+#[test]
+fn a_row_beyond_the_training_range_is_told_apart() {
+    let rows = samples::rows(500, 9);
+    let model =
+        train(&rows, &TrainParams { trees: 5, ..TrainParams::default() }, &schema()).unwrap();
+    for row in &rows {
+        assert!(model.confidence(row, model.score(row)).inside_training_range());
+    }
+    let mut beyond = rows[0];
+    beyond.0[0] = 1e9;
+    beyond.0[14] = -1e9;
+    let confidence = model.confidence(&beyond, model.score(&beyond));
+    assert_eq!(confidence.outside, 1 << 14 | 1);
+    assert_eq!(confidence.calibration_rows, 500);
+}
+
+#[test]
+fn training_names_the_feature_that_is_not_finite() {
+    let mut rows = samples::rows(10, 9);
+    rows[3].0[1] = f32::NAN;
+    let said = train(&rows, &TrainParams::default(), &schema()).unwrap_err().to_string();
+    assert_eq!(said, "training row 4: feature_b is NaN, which is not finite");
+}
+
+#[test]
+fn words_that_a_file_cannot_hold_are_refused() {
+    let rows = samples::rows(10, 9);
+    for name in ["", "two\nlines", &"x".repeat(300)] {
+        let params = TrainParams { name: name.to_owned(), ..TrainParams::default() };
+        assert!(train(&rows, &params, &schema()).is_err(), "{name:?}");
+    }
+    for contamination in [0.0, 0.51, -1.0, f64::NAN] {
+        let params = TrainParams { contamination, ..TrainParams::default() };
+        let said = train(&rows, &params, &schema()).unwrap_err().to_string();
+        assert!(said.starts_with("contamination = "), "{said}");
+    }
+}

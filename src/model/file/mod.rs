@@ -1,0 +1,102 @@
+//! The model file: one JSON document with exactly one spelling, and the gate it has to pass.
+//!
+//! Each section and each tree stands on a line of its own. The last line is the seal: a CRC-32 for every line before it, so
+//! that damage can be named by its line, and a SHA-256 over all of them, so that none goes unseen. `models/README.md` has
+//! the format.
+
+mod error;
+mod read;
+mod seal;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+pub use error::{Fault, ModelError};
+
+use super::Model;
+use super::passport::ExpectedSchema;
+
+/// The version of the format that this program writes and reads.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Bytes that a model file may have.
+pub const FILE_BYTES_MAX: u64 = 64 << 20;
+
+impl Model {
+    /// Loads a model file through the gate: size, version, seal, schema, limits, structure, finite numbers, golden rows,
+    /// canonical spelling.
+    ///
+    /// # Errors
+    ///
+    /// When it does not pass: which file, which line, why. Nothing else happens; this never panics on any file.
+    pub fn load(path: &Path, expected: &ExpectedSchema) -> Result<Self, ModelError> {
+        let name = path.display().to_string();
+        let bytes = read_limited(path).map_err(|fault| ModelError::whole_file(&name, fault))?;
+        Self::from_bytes(&name, &bytes, expected)
+    }
+
+    /// The same for bytes that are already here; `file` is how errors name them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Model::load`].
+    pub fn from_bytes(
+        file: &str,
+        bytes: &[u8],
+        expected: &ExpectedSchema,
+    ) -> Result<Self, ModelError> {
+        read::read(file, bytes, expected)
+    }
+
+    /// The model's file. The same model has the same bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        write::write(self)
+    }
+
+    /// Writes the model's file so that whoever reads the path sees the old file or the whole new one.
+    ///
+    /// # Errors
+    ///
+    /// What the file system said.
+    pub fn save(&self, path: &Path) -> io::Result<()> {
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let mut aside = path.as_os_str().to_owned();
+        aside.push(format!(".{}.part", std::process::id()));
+        let aside = Path::new(&aside);
+        let written =
+            write_whole(aside, &self.to_bytes()).and_then(|()| std::fs::rename(aside, path));
+        if let Err(error) = written {
+            // The write failed; that it left something behind is the lesser trouble.
+            drop(std::fs::remove_file(aside));
+            return Err(error);
+        }
+        File::open(folder)?.sync_all()
+    }
+}
+
+fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// The bytes of a regular file of at most [`FILE_BYTES_MAX`].
+fn read_limited(path: &Path) -> Result<Vec<u8>, Fault> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(Fault::Io(io::Error::other("not a regular file")));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(Fault::TooLarge);
+    }
+    Ok(bytes)
+}
