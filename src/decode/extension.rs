@@ -14,6 +14,7 @@ pub(super) struct Chain<'frame> {
 ///
 /// Encrypted payload (50) and "no next header" (59) end it, as does any protocol that is no extension header. In IPv4
 /// only the authentication header is one.
+#[inline(always)] // see `Network::read`
 pub(super) fn walk<'frame>(
     version: Version,
     protocol: u8,
