@@ -1,1 +1,4 @@
 //! One program for all tests that use the crate from outside, so that it links once.
+
+#[cfg(test)]
+mod rules;
