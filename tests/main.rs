@@ -5,4 +5,5 @@ mod decode; // real frames, and another decoder
 mod features; // each of the 15, against an oracle that looks at every earlier packet again
 mod intel; // feeds on disk in, what is known of an address out
 mod oracle; // that oracle
+mod rules;
 mod synth; // generated captures and their labels, as other programs read them
