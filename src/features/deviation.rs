@@ -37,6 +37,12 @@ impl Habits {
         }
     }
 
+    /// A word from the end; for the cache alone.
+    pub(super) const fn touch(&self) -> u64 {
+        let [.., last] = &self.0;
+        last.squares.to_bits()
+    }
+
     /// Sample variance of the packet length over `count` packets, bytes^2; 0 below two.
     pub(super) const fn length_variance(&self, count: u64) -> f64 {
         if count < 2 {

@@ -132,6 +132,14 @@ impl Resident for SourceState {
             (true, true) => Worth::Known,
         }
     }
+
+    fn touch(&self) -> u64 {
+        self.packets
+            ^ self.rates.touch()
+            ^ self.habits.touch()
+            ^ u64::from(self.reputation.is_marked())
+            ^ u64::from(self.destinations.count())
+    }
 }
 
 /// Feature 2.

@@ -1,5 +1,8 @@
 //! One shard: sets of eight ways, searched by tags that fill one cache line.
 
+use std::hint::black_box;
+use std::iter::repeat_with;
+
 use super::{QUIET_NANOS, Resident, SourceCounters, SourceKey, Worth};
 use crate::time::Timestamp;
 
@@ -25,9 +28,12 @@ impl<S: Resident> Shard<S> {
     #[must_use]
     pub fn new(sets: usize, idle_nanos: i64) -> Self {
         let sets = sets.clamp(1, SETS_MAX);
+        // Behind `black_box` each value is written. Plain zeros may be had from the kernel as pages that do not exist yet,
+        // and then a flood would make the sensor grow.
+        let empty_slot = || black_box(Slot { key: SourceKey::default(), state: S::default() });
         Self {
-            sets: vec![Ways([Way::FREE; WAYS]); sets],
-            slots: vec![Slot { key: SourceKey::default(), state: S::default() }; sets * WAYS],
+            sets: repeat_with(|| black_box(Ways([Way::FREE; WAYS]))).take(sets).collect(),
+            slots: repeat_with(empty_slot).take(sets * WAYS).collect(),
             idle_nanos: idle_nanos.max(0),
             counters: SourceCounters::default(),
         }
@@ -83,6 +89,24 @@ impl<S: Resident> Shard<S> {
             *slot = Slot { key: *key, state };
         }
         answer
+    }
+
+    /// Reads the set that this hash belongs to; for the cache alone.
+    pub(super) fn touch_set(&self, hash: u64) -> u64 {
+        self.sets.get(self.set_of(hash)).map_or(0, |Ways([first, ..])| first.0)
+    }
+
+    /// Reads the slot where the source with this hash most likely lies, if it is here; for the cache alone. Nothing is read
+    /// for a newcomer: its slot is only written, and for that the processor does not wait.
+    pub(super) fn touch_slot(&self, hash: u64) -> u64 {
+        let set = self.set_of(hash);
+        let (slots, _) = self.slots.as_chunks::<WAYS>();
+        let (Some(Ways(ways)), Some(slots)) = (self.sets.get(set), slots.get(set)) else {
+            return 0;
+        };
+        let tag = tag_of(hash);
+        let here = ways.iter().zip(slots).find(|(way, _)| way.may_hold(tag));
+        here.map_or(0, |(_, slot)| slot.state.touch() ^ u64::from(slot.key.tenant))
     }
 
     /// What has happened here.

@@ -206,6 +206,17 @@ fn a_source_of_another_workers_shard_is_denied() {
 }
 
 #[test]
+fn warming_is_for_any_hash_and_changes_nothing() {
+    let params = TableParams { sources: 600, idle_nanos: IDLE };
+    let mut table = Table::<Visitor>::new(params, 0, 2);
+    let (key, hash) = (0..).map(key_of).find(|&(_, hash)| shard_of(hash) == 2).unwrap();
+    table.visit(&key, hash, Timestamp::EPOCH, note(at(0, 0)));
+    let before = table.counters();
+    table.warm(&[hash, 0, 1 << 58, u64::MAX]);
+    assert_eq!(table.counters(), before);
+}
+
+#[test]
 fn there_is_room_for_as_many_as_were_asked_for() {
     for sources in [0, 1, 512, 513, 100_000] {
         let params = TableParams { sources, idle_nanos: IDLE };
