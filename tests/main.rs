@@ -6,4 +6,5 @@ mod features; // each of the 15, against an oracle that looks at every earlier p
 mod intel; // feeds on disk in, what is known of an address out
 mod oracle; // that oracle
 mod rules;
+mod sklearn_parity;
 mod synth; // generated captures and their labels, as other programs read them

@@ -164,7 +164,7 @@ fn what_cannot_be_true_is_refused_even_under_a_right_seal() {
     };
     for (text, why) in [
         (said(&resealed("\"trees\":3", "\"trees\":2000")), "m.json:6: 2000 trees; from 1 to 1024"),
-        (said(&resealed("\"trees\":3", "\"trees\":4")), "m.json:11: expected a value"),
+        (said(&resealed("\"trees\":3", "\"trees\":4")), "m.json:10: expected a comma at its end"),
         (said(&resealed("\"nodes\":", "\"nodes\":9")), "m.json:"),
         (said(&resealed("\"subsample\":16", "\"subsample\":1")), "subsample of 1"),
         (said(&resealed("\"subsample\":16", "\"subsample\":17")), "golden row 1 has the path sum"),

@@ -1,0 +1,123 @@
+//! Forests that scikit-learn grew score here what they score there. Needs `python3` (3.9 to 3.12, with `venv`) and, on the first
+//! run, a package registry; without them it fails, because a comparison that did not happen proves nothing.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use phantomnet::features::{FEATURES, FeatureVector};
+use phantomnet::model::{AnomalyScore, ExpectedSchema, ImportParams, Model, import};
+use phantomnet::time::Timestamp;
+
+const REQUIREMENTS: &str = include_str!("sklearn/requirements.txt");
+
+/// What one comparison may differ by: the score is an f32, and so is `decision_function` here.
+const TOLERANCE: f64 = 1e-6;
+
+#[test]
+fn imported_forests_score_what_scikit_learn_scores() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("sklearn");
+    fs::create_dir_all(&folder).unwrap();
+    let python = python_with_sklearn(&folder);
+    let out = tempfile::tempdir_in(&folder).unwrap();
+    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    run(
+        Command::new(python)
+            .arg(project.join("tests/sklearn/forests.py"))
+            .arg(project.join("models"))
+            .arg(out.path())
+            .env("PYTHONDONTWRITEBYTECODE", "1"),
+        "the comparison's own script failed",
+    );
+
+    let rows = rows(&out.path().join("rows.f32"));
+    assert_eq!(rows.len(), 10_000);
+    let settings =
+        ["default", "some_features", "contamination", "few_rows", "many_rows", "bootstrap", "ties"];
+    for setting in settings {
+        compare(setting, out.path(), &rows);
+    }
+}
+
+fn compare(setting: &str, folder: &Path, rows: &[FeatureVector]) {
+    let exported = fs::File::open(folder.join(format!("{setting}.json"))).unwrap();
+    let params = ImportParams {
+        name: setting.into(),
+        created_at: Timestamp::EPOCH,
+        sources: vec![],
+        calibration_rows: None,
+    };
+    let imported =
+        import(exported, &params, &schema()).unwrap_or_else(|e| panic!("{setting}: {e}"));
+    // What counts is the model that comes out of the file.
+    let model = Model::from_bytes(setting, &imported.to_bytes(), &schema())
+        .unwrap_or_else(|error| panic!("{error}"));
+
+    let mut scores = vec![AnomalyScore::AVERAGE; rows.len()];
+    model.score_batch(rows, &mut scores);
+    let theirs = fs::read(folder.join(format!("{setting}.scores"))).unwrap();
+    let (theirs, _) = theirs.as_chunks::<16>();
+    assert_eq!(theirs.len(), rows.len());
+    let mut worst = 0.0_f64;
+    for (nth, (pair, score)) in theirs.iter().zip(scores).enumerate() {
+        let (score_samples, decision_function) = pair.split_at(8);
+        let number = |bytes: &[u8]| f64::from_le_bytes(bytes.try_into().unwrap());
+        let apart = (f64::from(score.value()) + number(score_samples)).abs();
+        let decision = f64::from(model.ai_score(score));
+        let decision_apart = (decision - number(decision_function)).abs();
+        worst = worst.max(apart).max(decision_apart);
+        assert!(apart <= TOLERANCE, "{setting}, row {nth}: score {} apart", apart);
+        assert!(
+            decision_apart <= TOLERANCE,
+            "{setting}, row {nth}: decision {decision_apart} apart"
+        );
+    }
+    println!("{setting}: {} rows, at most {worst:.1e} apart", rows.len());
+}
+
+fn schema() -> ExpectedSchema {
+    let names: Vec<String> = ('a'..='o').map(|letter| format!("feature_{letter}")).collect();
+    ExpectedSchema { version: 1, fingerprint: "0".repeat(64), names: names.try_into().unwrap() }
+}
+
+fn rows(path: &Path) -> Vec<FeatureVector> {
+    let bytes = fs::read(path).unwrap();
+    let values: Vec<f32> =
+        bytes.as_chunks().0.iter().map(|&four| f32::from_le_bytes(four)).collect();
+    values.as_chunks::<FEATURES>().0.iter().map(|&row| FeatureVector(row)).collect()
+}
+
+/// The Python of an environment that holds the pinned packages; made once, and again when a pin changes.
+fn python_with_sklearn(folder: &Path) -> PathBuf {
+    let environment = folder.join("environment");
+    let stamp = environment.join("requirements.txt");
+    let python = environment.join("bin/python");
+    if fs::read_to_string(&stamp).is_ok_and(|made_for| made_for == REQUIREMENTS) {
+        return python;
+    }
+    let needs = "this test compares with scikit-learn: it needs python3 (3.9 to 3.12) with venv";
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment), needs);
+    let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sklearn/requirements.txt");
+    run(
+        Command::new(&python)
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--only-binary=:all:",
+                "-r",
+            ])
+            .arg(requirements),
+        "this test compares with scikit-learn: its pinned packages could not be installed from the package registry",
+    );
+    fs::write(stamp, REQUIREMENTS).unwrap();
+    python
+}
+
+fn run(command: &mut Command, needs: &str) {
+    let output = command.output().unwrap_or_else(|error| panic!("{needs} ({command:?}: {error})"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{needs} ({command:?}: {})\n{said}", output.status);
+}
