@@ -250,6 +250,39 @@ mod tests {
     }
 
     #[test]
+    fn scikit_learn_says_the_same() {
+        // scikit-learn 1.9.1: scores, truths (1 = positive), roc_auc_score, average_precision_score.
+        let cases: [(&[i64], &str, f64, f64); 3] = [
+            (&[3, 3, 1, 1, 2, 3, 0, 3, 1, 0, 1, 4], "000000100001", 0.525, 0.583_333_333_333_333_4),
+            (
+                &[5, 8, 1, 3, 3, 0, 3, 4, 5, 4, 3, 5, 4, 0, 3, 4, 4, 3, 7, 2],
+                "11001010110011000011",
+                0.644_999_999_999_999_9,
+                0.682_941_176_470_588_3,
+            ),
+            (
+                &[
+                    83, 18, 81, 63, 26, 93, 83, 13, 58, 19, 56, 18, 79, 66, 65, 61, 37, 51, 14, 68,
+                    83, 43, 14, 37,
+                ],
+                "001011101010001001001011",
+                0.643_356_643_356_643_3,
+                0.638_970_350_479_302,
+            ),
+        ];
+        for (scores, truths, area, precision) in cases {
+            let truths = truths.chars().map(|truth| truth == '1');
+            let things: Vec<_> = scores.iter().copied().zip(truths).collect();
+            assert!(close(auc(&things), area), "{:?}", auc(&things));
+            assert!(
+                close(average_precision(&things), precision),
+                "{:?}",
+                average_precision(&things)
+            );
+        }
+    }
+
+    #[test]
     fn equal_scores_say_nothing() {
         let things = [(1, true), (1, false), (1, false), (1, false)];
         assert!(close(auc(&things), 0.5));
