@@ -9,6 +9,7 @@ use etherparse::{NetSlice, SlicedPacket, TransportSlice};
 use phantomnet::address::Address;
 use phantomnet::capture::{Batch, FrameSource, Received};
 use phantomnet::synth::{Attack, GeneratedFrames, Generator, Labelled, Plan, write_dataset};
+use phantomnet::time::Timestamp;
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
@@ -395,4 +396,13 @@ fn a_plan_out_of_range_is_refused_with_the_range() {
     plan.clients = 10;
     plan.attack_share = f64::NAN;
     assert!(Generator::new(&plan).is_err());
+}
+
+#[test]
+fn a_plan_that_a_capture_file_cannot_date_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut plan = Plan::new(10, 1);
+    plan.start = Timestamp::from_secs(-10_000);
+    let error = write_dataset(directory.path(), &plan).unwrap_err().to_string();
+    assert!(error.contains("from 1970 to 2106"), "{error}");
 }
