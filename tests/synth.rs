@@ -9,10 +9,11 @@ use etherparse::{NetSlice, SlicedPacket, TransportSlice};
 use phantomnet::address::Address;
 use phantomnet::capture::{Batch, FrameSource, Received};
 use phantomnet::synth::{Attack, GeneratedFrames, Generator, Labelled, Plan, write_dataset};
+use phantomnet::time::Timestamp;
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
-const PACKETS: u64 = 60_000;
+const PACKETS: u64 = 40_000;
 
 fn everything(packets: u64, seed: u64) -> Plan {
     Plan::new(packets, seed).with_attacks(&Attack::ALL)
@@ -119,7 +120,7 @@ fn the_same_seed_gives_the_same_bytes_for_ever() {
 }
 
 /// SHA-256 over the three files of that plan, one behind the other.
-const PINNED: &str = "583daca7db1594efabd07293e8e3a65e105fa6f6ac430da400f77b805e510052";
+const PINNED: &str = "f25aadeb734046d89e0097038cbad84d55b48f020250fe5cb4fe0599e70b3d1b";
 
 #[test]
 fn every_frame_is_whole_and_its_checksums_are_right() {
@@ -152,7 +153,7 @@ fn time_never_goes_backwards() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
     fn a_plan_gives_as_many_packets_as_it_asks_for(
@@ -215,7 +216,7 @@ fn conversations_are_complete(packets: &[Labelled]) -> usize {
 
 #[test]
 fn tcp_conversations_begin_with_syn_and_end_with_fin_or_rst() {
-    assert!(conversations_are_complete(&generate(&everything(PACKETS, 5))) > 500);
+    assert!(conversations_are_complete(&generate(&everything(PACKETS, 5))) > 300);
 }
 
 #[test]
@@ -270,7 +271,7 @@ fn a_plan_without_attacks_labels_nothing() {
 
 #[test]
 fn the_mix_looks_like_an_office() {
-    let packets = generate(&Plan::new(200_000, 9));
+    let packets = generate(&Plan::new(100_000, 9));
     let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
     for packet in &packets {
         let frame = &packet.frame;
@@ -285,7 +286,7 @@ fn the_mix_looks_like_an_office() {
         };
         *counts.entry(kind).or_default() += 1;
     }
-    let share = |kind: &str| f64::from(counts.get(kind).copied().unwrap_or(0)) / 200_000.0;
+    let share = |kind: &str| f64::from(counts.get(kind).copied().unwrap_or(0)) / 100_000.0;
     assert!((0.4..0.9).contains(&share("tcp")), "{counts:?}");
     assert!((0.02..0.5).contains(&share("udp")), "{counts:?}");
     assert!((0.02..0.3).contains(&share("ipv6")), "{counts:?}");
@@ -293,16 +294,32 @@ fn the_mix_looks_like_an_office() {
         assert!((0.0001..0.05).contains(&share(rare)), "{rare}: {counts:?}");
     }
     let bytes: usize = packets.iter().map(|packet| packet.frame.len()).sum();
-    let mean = bytes as f64 / 200_000.0;
+    let mean = bytes as f64 / 100_000.0;
     assert!((400.0..1_100.0).contains(&mean), "a packet has {mean} bytes on average");
     let sources: BTreeSet<_> = packets.iter().filter_map(|p| p.source).collect();
     assert!((100..1_000).contains(&sources.len()), "{} sources", sources.len());
 }
 
 #[test]
+fn the_office_sleeps_at_night_while_its_servers_are_copied() {
+    let seconds_and_backup = |hour: i64| {
+        let mut plan = Plan::new(30_000, 13);
+        plan.start = plan.start.plus_nanos((hour - 9) * 3_600_000_000_000);
+        let packets = generate(&plan);
+        let backup = packets.iter().filter_map(tcp).filter(|s| s.from.1 == 873 || s.to.1 == 873);
+        (packets.last().unwrap().time.secs_since(plan.start), backup.count())
+    };
+    let (day, by_day) = seconds_and_backup(10);
+    let (evening, _) = seconds_and_backup(21);
+    let (_, by_night) = seconds_and_backup(26);
+    assert!(evening > 2.0 * day, "30,000 packets take {day} s by day, {evening} s in the evening");
+    assert!(by_night > 5 * by_day.max(500), "backup: {by_day} packets by day, {by_night} by night");
+}
+
+#[test]
 fn benign_pages_hold_the_words_that_careless_rules_take_for_sql() {
     let text: Vec<u8> =
-        generate(&Plan::new(50_000, 10)).into_iter().flat_map(|p| p.frame).collect();
+        generate(&Plan::new(20_000, 10)).into_iter().flat_map(|p| p.frame).collect();
     let text = String::from_utf8_lossy(&text);
     for word in ["select", "update", "union", " -- ", "drop", "delete"] {
         assert!(text.contains(word), "{word}");
@@ -379,4 +396,13 @@ fn a_plan_out_of_range_is_refused_with_the_range() {
     plan.clients = 10;
     plan.attack_share = f64::NAN;
     assert!(Generator::new(&plan).is_err());
+}
+
+#[test]
+fn a_plan_that_a_capture_file_cannot_date_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut plan = Plan::new(10, 1);
+    plan.start = Timestamp::from_secs(-10_000);
+    let error = write_dataset(directory.path(), &plan).unwrap_err().to_string();
+    assert!(error.contains("from 1970 to 2106"), "{error}");
 }

@@ -1,1 +1,24 @@
-//! To be written.
+//! How well the detectors do on traffic whose truth is known.
+//!
+//! ```text
+//!  labels (each packet's, or each capture's attackers) --+
+//!                                                        v
+//!  replay --> Judged, packet by packet, capture by --> Collector --> Report: table or JSON
+//!             capture
+//! ```
+//!
+//! Two views. *By packet*: is an attacker's packet scored above normal packets? *By source*: is an attacker's worst packet
+//! scored above the worst packets of the others? Three detectors: the model alone, the rules alone, and the verdict, which
+//! is what an operator sees. An attack is held against normal traffic only, never against other attacks.
+
+mod collector;
+mod judged;
+mod labels;
+mod ranking;
+mod report;
+
+pub use collector::Collector;
+pub use judged::{Detector, Judged};
+pub use labels::{CaptureLabels, LabelError, Labels, PacketLabels};
+pub use ranking::{Pairs, Ranking, Side};
+pub use report::{Alerting, Normal, PrecisionAt, Quality, Report, Row, Skipped};

@@ -101,7 +101,13 @@ fn write_header(to: &mut impl Write) -> io::Result<()> {
 
 fn write_record(to: &mut impl Write, packet: &Labelled) -> io::Result<()> {
     let nanos = packet.time.as_nanos();
-    let secs = u32::try_from(packet.time.as_secs()).map_err(io::Error::other)?;
+    let Ok(secs) = u32::try_from(packet.time.as_secs()) else {
+        let why = format!(
+            "a pcap file holds times from 1970 to 2106, not {}: start the plan within",
+            packet.time
+        );
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    };
     let rest = u32::try_from(nanos.rem_euclid(crate::time::NANOS_PER_SECOND)).unwrap_or_default();
     let length = u32::try_from(packet.frame.len()).unwrap_or(u32::MAX);
     for field in [secs, rest, length, length] {

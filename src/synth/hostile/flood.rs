@@ -6,7 +6,7 @@ use super::super::dice::{Dice, MILLI, SECOND};
 use super::super::exchange::{Body, Exchange, Parties, Shot};
 use super::super::network::{Family, HostId};
 use super::super::stage::{Actor, Next, Stage};
-use super::super::wire::{ACK, SYN};
+use super::super::wire::{self, ACK, Protocol, SYN};
 use crate::time::Timestamp;
 
 const BOTS: u32 = 12;
@@ -59,21 +59,27 @@ impl Bot {
     }
 
     fn datagram(&mut self) -> (u16, Vec<Shot>) {
-        let filler = self.dice.between(400, 1_400);
-        let body = Body::Datagram { head: Vec::new(), filler };
+        let body = Body::Datagram { head: Vec::new(), filler: self.dice.between(400, 1_400) };
         (self.dice.port(1_024, 65_535), vec![Shot { after: 0, from: Side::Client, body }])
     }
 
-    /// The server's complaint, which quotes the first bytes of what it complains about.
-    fn complain(&mut self, now: Timestamp, wait: i64, stage: &mut Stage) {
-        let parties = self.parties(0, 0);
-        let body = Body::Message {
-            kind: DESTINATION_UNREACHABLE,
-            code: PORT_UNREACHABLE,
-            rest: vec![0; 4 + 28],
-        };
+    /// The server's complaint, which quotes the headers of what it complains about (RFC 792).
+    fn complain(&self, now: Timestamp, parties: Parties, stage: &mut Stage) {
+        const ETHERNET_BYTES: usize = 14;
+        const QUOTED_BYTES: usize = 28;
+        let mut frame = Vec::new();
+        let hop = stage.network.hop(self.bot, self.target, Family::V4, 0);
+        wire::ip(&mut frame, &hop, Protocol::Udp, |bytes| {
+            bytes.extend_from_slice(&parties.client_port.to_be_bytes());
+            bytes.extend_from_slice(&parties.server_port.to_be_bytes());
+            bytes.extend_from_slice(&[0; 4]);
+        });
+        let mut rest = vec![0; 4];
+        rest.extend(frame.iter().skip(ETHERNET_BYTES).take(QUOTED_BYTES));
+        let body = Body::Message { kind: DESTINATION_UNREACHABLE, code: PORT_UNREACHABLE, rest };
+        let at = now.plus_nanos(stage.network.delay(self.target));
         let shot = Shot { after: 0, from: Side::Server, body };
-        stage.start(now.plus_nanos(wait), Exchange::new(parties, [shot], 0));
+        stage.start(at, Exchange::new(parties, [shot], 0));
     }
 
     const fn parties(&self, client_port: u16, server_port: u16) -> Parties {
@@ -98,11 +104,11 @@ impl Actor for Bot {
             Attack::UdpFlood => self.datagram(),
             _ => self.syn(wait),
         };
-        if self.attack == Attack::UdpFlood && self.dice.chance(UNREACHABLE) {
-            self.complain(now, wait, stage);
-        }
         let client_port = self.dice.port(1_024, 65_535);
         let parties = self.parties(client_port, server_port);
+        if self.attack == Attack::UdpFlood && self.dice.chance(UNREACHABLE) {
+            self.complain(now, parties, stage);
+        }
         let [.., a, b] = self.dice.bits().to_be_bytes();
         stage.start(now, Exchange::new(parties, shots, u16::from_be_bytes([a, b])));
         Next::At(now.plus_nanos(self.dice.about(self.pace, 0.4)))

@@ -16,7 +16,7 @@ pub(super) use dns::{Question, answer, query};
 pub(super) use tls::Tls;
 pub(super) use web::request;
 
-use super::dice::{Dice, MINUTE, SECOND};
+use super::dice::{Dice, MINUTE, SECOND, as_float, nanos};
 use super::stage::Stage;
 use crate::time::Timestamp;
 
@@ -38,15 +38,20 @@ pub(super) fn move_in(stage: &mut Stage, start: Timestamp, dice: &mut Dice) {
     let clients = stage.network.clients.clone();
     // Everything begins somewhere in its period, so that nothing happens everywhere at once.
     let soon = |dice: &mut Dice, period: i64| start.plus_nanos(dice.about(period / 2, 1.0));
+    let when_awake = |dice: &mut Dice, period: i64| {
+        let wait = as_float(dice.about(period / 2, 1.0)) / hours::activity(start);
+        start.plus_nanos(nanos(wait))
+    };
     for (nth, &client) in clients.iter().enumerate() {
-        stage.start(soon(dice, 30 * SECOND), web::Browsing::new(client, dice.fork()));
+        stage.start(when_awake(dice, 30 * SECOND), web::Browsing::new(client, dice.fork()));
         stage.start(soon(dice, 4 * MINUTE), mail::Reading::new(client, dice.fork()));
-        stage.start(soon(dice, 10 * MINUTE), backup::FileWork::new(client, dice.fork()));
+        stage.start(when_awake(dice, 10 * MINUTE), backup::FileWork::new(client, dice.fork()));
         if nth % 6 == 2 {
-            stage.start(soon(dice, 20 * MINUTE), video::Watching::new(client, dice.fork()));
+            stage.start(when_awake(dice, 20 * MINUTE), video::Watching::new(client, dice.fork()));
         }
         if nth % 8 == 3 {
-            stage.start(soon(dice, 6 * MINUTE), ssh::Administration::new(client, dice.fork()));
+            stage
+                .start(when_awake(dice, 6 * MINUTE), ssh::Administration::new(client, dice.fork()));
         }
     }
     for host in clients.iter().copied().chain(servers.all()) {
@@ -57,7 +62,7 @@ pub(super) fn move_in(stage: &mut Stage, start: Timestamp, dice: &mut Dice) {
         stage.start(soon(dice, 40 * SECOND), neighbours::Pings::new(server, dice.fork()));
         stage.start(soon(dice, 40 * MINUTE), backup::Backup::new(server, dice.fork()));
     }
-    stage.start(soon(dice, 10 * SECOND), web::Visitors::new(dice.fork()));
-    stage.start(soon(dice, MINUTE), mail::Letters::new(dice.fork()));
-    stage.start(soon(dice, 5 * MINUTE), ftp::Partner::new(dice.fork()));
+    stage.start(when_awake(dice, 10 * SECOND), web::Visitors::new(dice.fork()));
+    stage.start(when_awake(dice, MINUTE), mail::Letters::new(dice.fork()));
+    stage.start(when_awake(dice, 5 * MINUTE), ftp::Partner::new(dice.fork()));
 }

@@ -1,0 +1,251 @@
+//! Detection quality: labels in, judged packets in, figures out.
+
+#![cfg(test)]
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use phantomnet::address::Address;
+use phantomnet::evaluate::{CaptureLabels, Collector, Judged, Labels, PacketLabels, Report, Row};
+use phantomnet::synth::{Attack, Generator, Plan, write_dataset};
+use phantomnet::time::Timestamp;
+
+/// A packet of source 10.0.0.`source` at second `time`; the sum follows from the level.
+fn judged(packet: u64, time: i64, source: u8, level: u8, anomaly: f32) -> Judged {
+    Judged {
+        packet,
+        time: Timestamp::from_secs(time),
+        source: Address::v4([10, 0, 0, source]),
+        level,
+        total: f32::from(level) * 30.0,
+        anomaly,
+        rule_risk: if level > 1 { 80.0 } else { 0.0 },
+        intel_risk: 0.0,
+        model_risk: 0.0,
+    }
+}
+
+fn packet_labels(labels: &[&str]) -> Labels {
+    let mut csv = String::from("packet,timestamp_ns,src_ip,dst_ip,label\n");
+    for (nth, label) in labels.iter().enumerate() {
+        writeln!(csv, "{},0,,,{label}", nth + 1).unwrap();
+    }
+    Labels::Packets(PacketLabels::parse("labels.csv", csv.as_bytes()).unwrap())
+}
+
+fn capture_labels(rows: &str) -> Labels {
+    let table =
+        format!("sha256\tkind\tattackers\tvictims\tfirst\tlast\tper_source_scorable\n{rows}");
+    Labels::Captures(CaptureLabels::parse("labels.tsv", table.as_bytes(), true).unwrap())
+}
+
+fn named(nth: u8) -> String {
+    format!("{nth:064x}")
+}
+
+fn row<'a>(rows: &'a [Row], attack: &str) -> &'a Row {
+    rows.iter().find(|row| row.attack == attack).unwrap()
+}
+
+fn areas(row: &Row) -> Vec<Option<f64>> {
+    row.detectors.iter().map(|quality| quality.roc_auc).collect()
+}
+
+fn small_report() -> Report {
+    let labels =
+        packet_labels(&["normal", "scan", "normal", "scan", "xss", "normal", "scan", "normal"]);
+    let mut collector = Collector::new(labels);
+    assert!(collector.begin_capture(&named(1), "small.pcap"));
+    for packet in [
+        judged(1, 0, 1, 0, 0.4),
+        judged(2, 10, 2, 0, 0.5),
+        judged(3, 20, 1, 1, 0.6),
+        judged(4, 30, 2, 1, 0.7),
+        judged(5, 40, 3, 2, 0.3),
+        judged(6, 50, 1, 0, 0.4),
+        judged(7, 60, 2, 0, 0.8),
+        judged(8, 3_600, 4, 0, 0.2),
+    ] {
+        collector.push(&packet);
+    }
+    collector.report()
+}
+
+#[test]
+fn a_small_capture_gives_the_figures_counted_by_hand() {
+    let report = small_report();
+    // Scans score .5 .7 .8, normal packets .4 .6 .4 .2: eleven of twelve pairs stand right.
+    let scan = row(&report.packets, "scan");
+    assert_eq!((scan.positives, scan.negatives), (3, 4));
+    assert_eq!(areas(scan)[0], Some(11.0 / 12.0));
+    // No rule fired on either: all equal.
+    assert_eq!(areas(scan)[1], Some(0.5));
+    // Verdicts: .8 .7w .5 against .4 .6w .4 .2; w (WARNING) stands above the rest.
+    assert_eq!(areas(scan)[2], Some((4.0 + 3.0 + 3.0) / 12.0));
+    assert_eq!(scan.warning.recall, Some(1.0 / 3.0));
+    assert_eq!(scan.high.recall, Some(0.0));
+    assert_eq!((scan.warning.occurrences, scan.warning.alerted), (1, 1));
+    assert_eq!(scan.warning.seconds_to_first_alert, Some(20.0));
+    assert_eq!(scan.high.seconds_to_first_alert, None);
+    let xss = row(&report.packets, "xss");
+    assert_eq!(areas(xss), [Some(0.25), Some(1.0), Some(1.0)]);
+    assert_eq!(xss.high.seconds_to_first_alert, Some(0.0));
+    let all = &report.packets[0];
+    assert_eq!((all.attack.as_str(), all.positives, all.negatives), ("all attacks", 4, 4));
+}
+
+#[test]
+fn a_source_counts_by_its_worst_packet() {
+    let report = small_report();
+    let scan = row(&report.sources, "scan");
+    // Source 2 attacks (worst .8); sources 1 and 4 don't (worst .6 and .2); source 3 is another attack's.
+    assert_eq!((scan.positives, scan.negatives), (1, 2));
+    assert_eq!(areas(scan)[0], Some(1.0));
+    assert_eq!(scan.warning.recall, Some(1.0));
+    assert_eq!(row(&report.sources, "xss").positives, 1);
+}
+
+#[test]
+fn false_alarms_are_stated_per_hour_of_traffic() {
+    let normal = small_report().normal;
+    assert_eq!((normal.packets, normal.sources), (4, 2));
+    assert!((normal.hours - 1.0).abs() < 1e-9);
+    assert_eq!(normal.warnings_per_hour, Some(1.0));
+    assert_eq!(normal.highs_per_hour, Some(0.0));
+    assert_eq!(normal.alerted_sources, 1);
+}
+
+#[test]
+fn attackers_are_held_against_bystanders_of_their_capture() {
+    let rows = format!(
+        "{}\tscan\t10.0.0.1, 10.0.0.2\t10.0.0.9\t\t\tyes\n{}\tscan\t10.0.0.1\t\t\t\tyes\n{}\tnormal\tnone known\t\t\t\tnegatives\n",
+        named(1),
+        named(2),
+        named(3)
+    );
+    let mut collector = Collector::new(capture_labels(&rows));
+    // Within each capture the attackers stand above the bystander; but one capture is louder than the other.
+    let captures: [&[(u8, f32)]; 3] =
+        [&[(1, 0.9), (2, 0.8), (5, 0.7), (9, 0.99)], &[(1, 0.3), (5, 0.2)], &[(1, 0.1), (6, 0.6)]];
+    for (nth, packets) in (1..).zip(captures) {
+        assert!(collector.begin_capture(&named(nth).to_uppercase(), "some.pcap"));
+        for (number, (source, anomaly)) in (1..).zip(packets) {
+            collector.push(&judged(number, 0, *source, 0, *anomaly));
+        }
+    }
+    let report = collector.report();
+    let scan = row(&report.sources, "scan");
+    assert_eq!((scan.positives, scan.negatives), (3, 4));
+    assert_eq!(scan.detectors[0].roc_auc_within_captures, Some(1.0));
+    assert_eq!(scan.detectors[0].roc_auc, Some((4.0 + 4.0 + 2.0) / 12.0));
+    assert_eq!(report.left_out_packets, 1, "the victim is neither");
+    assert_eq!(scan.warning.occurrences, 2);
+}
+
+#[test]
+fn an_attackers_packets_outside_the_stated_time_are_left_out() {
+    let row = format!(
+        "{}\tscan\t10.0.0.1\t\t1970-01-01T00:00:10Z\t1970-01-01T00:00:20Z\tyes\n",
+        named(1)
+    );
+    let mut collector = Collector::new(capture_labels(&row));
+    collector.begin_capture(&named(1), "timed.pcap");
+    for (packet, time) in [(1, 9), (2, 10), (3, 20), (4, 21)] {
+        collector.push(&judged(packet, time, 1, 0, 0.5));
+    }
+    let report = collector.report();
+    assert_eq!((report.packets[0].positives, report.left_out_packets), (2, 2));
+}
+
+#[test]
+fn captures_that_cannot_be_scored_are_named_with_the_reason() {
+    let rows = format!(
+        "{}\tsyn-flood\tspoofed\t\t\t\tno\n{}\tics-misuse\tunknown\t\t\t\tyes\n",
+        named(1),
+        named(2)
+    );
+    let mut collector = Collector::new(capture_labels(&rows));
+    for (nth, name) in [(1, "flood.pcap"), (2, "plant.pcap"), (3, "stranger.pcap")] {
+        assert!(!collector.begin_capture(&named(nth), name));
+        collector.push(&judged(1, 0, 1, 3, 1.0));
+    }
+    let report = collector.report();
+    assert_eq!(report.captures, 0);
+    let reasons: Vec<_> =
+        report.skipped.iter().map(|s| (s.capture.as_str(), s.why.as_str())).collect();
+    assert!(reasons[0].1.contains("spoofed") && reasons[1].1.contains("unknown"), "{reasons:?}");
+    assert!(reasons[2] == ("stranger.pcap", "its SHA-256 is not in the labels"), "{reasons:?}");
+    assert_eq!(report.packets[0].positives + report.packets[0].negatives, 0);
+}
+
+#[test]
+fn labels_of_another_capture_are_noticed() {
+    let mut collector = Collector::new(packet_labels(&["normal"]));
+    collector.begin_capture(&named(1), "long.pcap");
+    collector.push(&judged(1, 0, 1, 0, 0.1));
+    collector.push(&judged(2, 0, 1, 0, 0.1));
+    let report = collector.report();
+    assert_eq!(report.unlabelled_packets, 1);
+    assert!(report.to_string().contains("WITHOUT A LABEL"));
+    assert!(!collector.begin_capture(&named(2), "second.pcap"), "one label file, one capture");
+}
+
+#[test]
+fn wrong_labels_are_refused_with_file_line_and_rule() {
+    let csv = |text: &str| PacketLabels::parse("l.csv", text.as_bytes()).unwrap_err().to_string();
+    assert_eq!(csv("packet,time\n"), "l.csv:1: the column `label` is missing");
+    assert!(
+        csv("packet,label\n1,normal\n3,scan\n").starts_with("l.csv:3: packet = \"3\": must be 2")
+    );
+    assert!(csv("packet,label\n1,\n").starts_with("l.csv:2: label = \"\": must"));
+    let tsv = |row: &str| {
+        let table = format!("sha256\tkind\tattackers\tper_source_scorable\tfirst\n{row}\n");
+        CaptureLabels::parse("l.tsv", table.as_bytes(), true).unwrap_err().to_string()
+    };
+    assert!(tsv("abc\tscan\tnone\tyes\t").contains("must be 64 hexadecimal digits"));
+    assert!(
+        tsv(&format!("{}\tscan\t10.0.0.1\tyes\tyesterday", named(1))).contains("l.tsv:2: first")
+    );
+}
+
+#[test]
+fn the_table_fits_120_columns_and_names_every_attack() {
+    let plan = Plan::new(20_000, 1).with_attacks(&Attack::ALL);
+    let directory = tempfile::tempdir().unwrap();
+    write_dataset(directory.path(), &plan).unwrap();
+    let mut collector = Collector::new(Labels::read(&directory.path().join("labels.csv")).unwrap());
+    collector.begin_capture(&named(1), "traffic.pcap");
+    for (number, packet) in (1..).zip(Generator::new(&plan).unwrap()) {
+        let Some(source) = packet.source else { continue };
+        let is_found = packet.label.is_some() && number % 3 == 0;
+        let anomaly = if is_found { 0.8 } else { 0.4 };
+        let (time, level) = (packet.time, u8::from(is_found) * 2);
+        collector.push(&Judged { time, source, ..judged(number, 0, 0, level, anomaly) });
+    }
+    let report = collector.report();
+    assert_eq!(report.unlabelled_packets, 0);
+    let table = report.to_string();
+    println!("{table}");
+    assert!(table.lines().all(|line| line.chars().count() <= 120), "{table}");
+    for attack in Attack::ALL {
+        assert_eq!(table.matches(attack.name()).count(), 2, "{attack} in both tables:\n{table}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&report.to_json().unwrap()).unwrap();
+    assert_eq!(json["packets"][0]["detectors"][2]["detector"], "verdict");
+    let found = json["packets"][0]["high"]["recall"].as_f64().unwrap();
+    assert!((found - 1.0 / 3.0).abs() < 0.05, "{found}");
+}
+
+#[test]
+fn the_labels_of_the_corpus_can_be_read() {
+    let path = Path::new("../shared/corpus/labels.tsv");
+    if !path.exists() {
+        println!("SKIPPED: {} is not here", path.display());
+        return;
+    }
+    let Labels::Captures(_) = Labels::read(path).unwrap() else { panic!("it names captures") };
+    let table = std::fs::read_to_string(path).unwrap();
+    let digest = table.lines().nth(1).and_then(|row| row.split('\t').nth(2)).unwrap();
+    let mut collector = Collector::new(Labels::read(path).unwrap());
+    assert!(collector.begin_capture(digest, "the first one"), "{:?}", collector.report().skipped);
+}
