@@ -167,7 +167,7 @@ impl Gate<'_> {
             return Err((None, Refusal::TooMany(contents.stated())));
         }
         match (before, contents.stated()) {
-            (_, 0) => Err((None, Refusal::Empty)),
+            (_, 0) => Err(nothing_in(contents)),
             (Some(before), now)
                 if now.saturating_mul(100) <= before.saturating_mul(SHRUNK_PERCENT) =>
             {
@@ -192,6 +192,14 @@ impl Gate<'_> {
             Some(&network) => Err(Refusal::OwnNetwork { prefix, network }),
             None => Ok(()),
         }
+    }
+}
+
+/// What is said of a feed without an address: an error page saved as a list is short enough to pass as a few bad lines.
+fn nothing_in(contents: &Contents) -> (Option<u32>, Refusal) {
+    match contents.malformed_lines.first() {
+        Some(first) => (Some(first.line), Refusal::Unreadable(first.reason.clone())),
+        None => (None, Refusal::Empty),
     }
 }
 

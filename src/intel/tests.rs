@@ -466,6 +466,16 @@ fn an_empty_feed_is_refused() {
 }
 
 #[test]
+fn an_error_page_saved_as_a_list_is_refused_for_what_it_is() {
+    let refused = load("\n<html>404 Not Found</html>\n", &[], None).unwrap_err();
+    assert_eq!(
+        refused,
+        "feed.txt:2: feed refused: <html>404: not an IPv4 or IPv6 address, such as 192.0.2.7 or \
+         2001:db8::/32; correct the file or its format"
+    );
+}
+
+#[test]
 fn a_feed_that_lost_nine_tenths_is_refused() {
     let ten = "192.0.2.0\n192.0.2.1\n192.0.2.2\n192.0.2.3\n192.0.2.4\n192.0.2.5\n192.0.2.6\n192.0.2.7\n192.0.2.8\n192.0.2.9\n";
     assert!(load(ten, &[], Some(99)).is_ok());
