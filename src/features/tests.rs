@@ -85,6 +85,16 @@ fn each_of_64_decoys_counts_once_and_no_other() {
 }
 
 #[test]
+fn the_unspecified_address_is_a_destination_too() {
+    let (mut state, mut meter) = (SourceState::default(), meter());
+    let to_nowhere = Digest { destination: Address::default(), ..digest(0) };
+    let counts = [to_nowhere, to_nowhere, digest(0)].map(|digest| {
+        state.observe(&digest, &CLEAN, &mut meter).0[index::UNIQUE_DESTINATION_COUNT]
+    });
+    assert_eq!(counts, [1.0, 1.0, 2.0]);
+}
+
+#[test]
 fn worth_grows_with_return_and_with_evidence() {
     let mut meter = meter();
     let mut worth = |first: PacketEvidence, packets: usize| {
