@@ -24,7 +24,7 @@ pub enum OpenError {
     },
     /// The first bytes are those of another kind of file.
     #[error(
-        "{file}: {found}, and not a capture; pcap and pcapng are read, plain or packed with gzip or zstd"
+        "{file}: not a capture but {found}; pcap and pcapng are read, plain or packed with gzip or zstd"
     )]
     UnknownFormat {
         /// As the operator named it.
@@ -49,7 +49,7 @@ pub enum OpenError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// Reading stopped before the end. The frames before were delivered, the other files went on.
-    #[error("{file}: byte {offset}{}: {reason}; read before it: {frames} frames", of_what(*.compressed))]
+    #[error("{file}: byte {offset}{}: {reason}; frames read before it: {frames}", of_what(*.compressed))]
     Stopped {
         /// As the operator named it.
         file: String,
@@ -65,7 +65,7 @@ pub enum Fault {
     },
     /// Frames that were delivered, but whose link type is not decoded.
     #[error(
-        "{file}: {frames} frames of link type {} cannot be decoded; decoded are {}",
+        "{file}: link type {} is not decoded, and {frames} of its frames count as undecodable; decoded are {}",
         LinkNumber(*.number),
         link_number::DECODED
     )]

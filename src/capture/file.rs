@@ -133,20 +133,20 @@ impl Format {
 /// What else the first bytes tell.
 fn seems_to_be(bytes: &[u8]) -> String {
     const OTHERS: [(&[u8], &str); 7] = [
-        (b"BZh", "packed with bzip2"),
-        (&[0xfd, b'7', b'z', b'X', b'Z'], "packed with xz"),
-        (&[0x04, 0x22, 0x4d, 0x18], "packed with lz4"),
+        (b"BZh", "data packed with bzip2"),
+        (&[0xfd, b'7', b'z', b'X', b'Z'], "data packed with xz"),
+        (&[0x04, 0x22, 0x4d, 0x18], "data packed with lz4"),
         (b"PK\x03\x04", "a zip archive"),
         (b"snoop\0\0\0", "a Solaris snoop file"),
         (&[0xa1, 0xb2, 0xcd, 0x34], "a big-endian file of a modified pcap format"),
-        (&[0x1f, 0x8b], "packed with gzip twice"),
+        (&[0x1f, 0x8b], "data packed with gzip twice"),
     ];
     match OTHERS.iter().find(|(magic, _)| bytes.starts_with(magic)) {
         Some((_, found)) => (*found).to_owned(),
         None => {
             let first: Vec<String> =
                 bytes.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-            format!("begins with the bytes {}", first.join(" "))
+            format!("a file that begins with the bytes {}", first.join(" "))
         }
     }
 }

@@ -594,10 +594,10 @@ fn frames_of_an_undecoded_link_type_are_given_and_told() {
         told,
         [
             format!(
-                "some.pcap: 2 frames of link type 105 (IEEE802_11, wireless) cannot be decoded; decoded are {decoded}"
+                "some.pcap: link type 105 (IEEE802_11, wireless) is not decoded, and 2 of its frames count as undecodable; decoded are {decoded}"
             ),
             format!(
-                "some.pcap: 1 frames of link type 4242 cannot be decoded; decoded are {decoded}"
+                "some.pcap: link type 4242 is not decoded, and 1 of its frames count as undecodable; decoded are {decoded}"
             ),
         ]
     );
@@ -616,12 +616,12 @@ fn a_fault_is_one_line_with_file_place_and_reason() {
     let tell = |bytes: &[u8]| read(bytes).1[0].to_string();
     assert_eq!(
         tell(&whole[..whole.len() - 1]),
-        "some.pcap: byte 100: the file ends inside a record; read before it: 4 frames"
+        "some.pcap: byte 100: the file ends inside a record; frames read before it: 4"
     );
     let packed = gzip(&whole[..whole.len() - 1]);
     assert_eq!(
         tell(&packed),
-        "some.pcap: byte 100 of the unpacked stream: the file ends inside a record; read before it: 4 frames"
+        "some.pcap: byte 100 of the unpacked stream: the file ends inside a record; frames read before it: 4"
     );
 }
 
@@ -638,16 +638,20 @@ fn what_cannot_be_opened_is_said_before_the_first_frame() {
         error.replace(&format!("{}/", folder.path().display()), "")
     };
     let good = path("good.pcap", &plain_pcap());
-    let formats = "not a capture; pcap and pcapng are read, plain or packed with gzip or zstd";
+    let formats = "; pcap and pcapng are read, plain or packed with gzip or zstd";
     for (name, bytes, expected) in [
         (
             "empty",
             &b""[..],
             "is empty; a capture begins with a header even when it holds no frame".to_owned(),
         ),
-        ("zip", b"PK\x03\x04....", format!("a zip archive, and {formats}")),
-        ("text", b"hello", format!("begins with the bytes 68 65 6c 6c, and {formats}")),
-        ("short", b"h", format!("begins with the bytes 68, and {formats}")),
+        ("zip", b"PK\x03\x04....", format!("not a capture but a zip archive{formats}")),
+        (
+            "text",
+            b"hello",
+            format!("not a capture but a file that begins with the bytes 68 65 6c 6c{formats}"),
+        ),
+        ("short", b"h", format!("not a capture but a file that begins with the bytes 68{formats}")),
         (
             "cut",
             &plain_pcap()[..23],
@@ -658,7 +662,11 @@ fn what_cannot_be_opened_is_said_before_the_first_frame() {
             &pcapng(LITTLE)[..20],
             "the header of the capture cannot be used: the file ends inside a record".to_owned(),
         ),
-        ("twice", &gzip(&gzip(&plain_pcap())), format!("packed with gzip twice, and {formats}")),
+        (
+            "twice",
+            &gzip(&gzip(&plain_pcap())),
+            format!("not a capture but data packed with gzip twice{formats}"),
+        ),
     ] {
         let bad = path(name, bytes);
         assert_eq!(told(&[good.clone(), bad]), format!("{name}: {expected}"));
