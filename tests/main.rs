@@ -1,4 +1,3 @@
 //! One program for all tests that use the crate from outside, so that it links once.
 
-#[cfg(test)]
-mod rules;
+mod rules; // the default rules on attacks, on honest texts, and on captures of others
