@@ -1,6 +1,13 @@
 //! The default rules: each attack in its variants is found, what honest people write is not, and real captures of
 //! ordinary traffic stay quiet.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test may panic, and says aloud what it skips"
+)]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

@@ -513,6 +513,8 @@ fn any_transport() -> impl Strategy<Value = Transport> {
     ]
 }
 
+static DEFAULTS: std::sync::OnceLock<RuleSet> = std::sync::OnceLock::new();
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
@@ -570,7 +572,7 @@ proptest! {
         transport in any_transport(),
         payload in proptest::collection::vec(any::<u8>(), 0..300),
     ) {
-        let (rules, _) = RuleSet::load([DEFAULT_RULES], &Variables::default());
+        let rules = DEFAULTS.get_or_init(|| RuleSet::load([DEFAULT_RULES], &Variables::default()).0);
         let mut findings = Findings::default();
         rules.inspect(&packet(transport, &payload), &mut Scratch::new(), &mut findings);
         prop_assert!(findings.rules().iter().all(|&at| usize::from(at) < rules.len()));
