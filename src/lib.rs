@@ -25,11 +25,17 @@ pub mod sources;
 pub mod features;
 pub mod model;
 pub mod verdict;
+pub mod ring;
 pub mod latest;
+pub mod counters;
+pub mod owner;
+pub mod inspect;
+pub mod worker;
 
 // The control side. Ordinary threads.
 pub mod config;
 pub mod collect;
 pub mod synth;
 pub mod evaluate;
+pub mod sensor;
 pub mod cli;

@@ -1,3 +1,17 @@
 //! One program for all tests that use the crate from outside, so that it links once.
 
-mod rules; // the default rules on attacks, on honest texts, and on captures of others
+mod support; // the program, generated traffic, places to write to
+
+mod architecture; // who imports whom, what the data path does without, how files look
+mod capture; // captures of others, and other programs on captures written here
+mod cli; // what each command refuses, and how it says so
+mod decode; // real frames, and another decoder
+mod evaluate; // labels and judged packets in, detection quality out
+mod features; // each of the 15, against an oracle that looks at every earlier packet again
+mod intel; // feeds on disk in, what is known of an address out
+mod oracle; // that oracle
+mod replay; // capture files in, verdicts out: the whole data path
+mod rules; // the default rules against attacks, honest texts and captures
+mod rust_source; // words and paths of Rust source, for architecture
+mod sklearn_parity; // imported forests against the scores of scikit-learn
+mod synth; // the traffic generator, seen from the wire: frames, labels, conversations

@@ -1,1 +1,141 @@
-//! To be written.
+//! Takes verdicts out of the workers' rings and gives them, in the order of their packets, to whoever wants them.
+
+mod dump;
+mod eve;
+mod summary;
+
+use std::io;
+use std::time::Duration;
+
+use crossbeam_utils::Backoff;
+
+use crate::ring::{Inlet, Report};
+use crate::verdict::{Detection, Verdict};
+
+pub use dump::FeatureDump;
+pub use eve::EveWriter;
+pub use summary::{
+    Highlights, LatencyNanos, ModelIdentity, SourceCount, Summary, SummaryParts, render_text,
+};
+
+/// Somebody who wants every verdict.
+pub trait Sink {
+    /// What it is, for an error message.
+    fn name(&self) -> String;
+
+    /// Takes one verdict, judged by `detection`.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be written; the sink gets nothing more after that.
+    fn take(&mut self, verdict: &Verdict, detection: &Detection) -> io::Result<()>;
+
+    /// Nothing more will come: what was held back is written now.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be written.
+    fn finish(&mut self) -> io::Result<()>;
+}
+
+/// A sink that failed, and from which verdict on it lacks everything.
+#[derive(Debug, thiserror::Error)]
+#[error("{sink}: {source}; it lacks {missing} verdicts")]
+pub struct SinkError {
+    sink: String,
+    missing: u64,
+    source: io::Error,
+}
+
+/// Drains the rings of all workers.
+///
+/// Every worker says when it has judged its part of a turn, so that the verdicts of a turn can be put in the order of
+/// their packets: what the sinks see does not depend on the number of workers.
+#[derive(Debug)]
+pub struct Collector {
+    inlets: Vec<Inlet>,
+    turn: Vec<Verdict>,
+    dequeued: u64,
+}
+
+impl Collector {
+    /// A collector of these rings, one for each worker.
+    #[must_use]
+    pub const fn new(inlets: Vec<Inlet>) -> Self {
+        Self { inlets, turn: Vec::new(), dequeued: 0 }
+    }
+
+    /// Collects until every worker has left. Returns the number of verdicts taken, and the sinks that failed.
+    pub fn run(
+        mut self,
+        detection: &Detection,
+        sinks: Vec<&mut dyn Sink>,
+    ) -> (u64, Vec<SinkError>) {
+        let mut listeners: Vec<Listener<'_>> =
+            sinks.into_iter().map(|sink| Listener { sink, failed: None, missing: 0 }).collect();
+        for turn in 0.. {
+            let more = self.take_turn(turn);
+            for verdict in &self.turn {
+                listeners.iter_mut().for_each(|listener| listener.take(verdict, detection));
+            }
+            if !more {
+                break;
+            }
+        }
+        (self.dequeued, listeners.into_iter().filter_map(Listener::finish).collect())
+    }
+
+    /// Takes one turn from every worker and sorts it. Returns whether there may be another.
+    fn take_turn(&mut self, turn: u64) -> bool {
+        self.turn.clear();
+        let mut more = false;
+        for inlet in &mut self.inlets {
+            more |= take_until_end_of(inlet, turn, &mut self.turn);
+        }
+        self.dequeued += self.turn.len() as u64;
+        // A packet's own verdict comes before that of the victim it was aimed at; the pair is unique.
+        self.turn.sort_unstable_by_key(|verdict| (verdict.digest.sequence, verdict.is_of_victim()));
+        more
+    }
+}
+
+/// Takes one worker's part of a turn. Returns whether the worker may still report more.
+fn take_until_end_of(inlet: &mut Inlet, turn: u64, verdicts: &mut Vec<Verdict>) -> bool {
+    let backoff = Backoff::new();
+    loop {
+        match inlet.take() {
+            Some(Report::Verdict(verdict)) => verdicts.push(verdict),
+            Some(Report::TurnEnd(ended)) if ended >= turn => return true,
+            Some(Report::TurnEnd(_)) => {}
+            None if inlet.is_finished() => return false,
+            None if backoff.is_completed() => std::thread::sleep(NAP),
+            None => backoff.snooze(),
+        }
+    }
+}
+
+/// How long the collector sleeps when the rings are empty; a ring holds far more than this time's verdicts.
+const NAP: Duration = Duration::from_micros(100);
+
+struct Listener<'a> {
+    sink: &'a mut dyn Sink,
+    failed: Option<io::Error>,
+    missing: u64,
+}
+
+impl Listener<'_> {
+    fn take(&mut self, verdict: &Verdict, detection: &Detection) {
+        if self.failed.is_none() {
+            self.failed = self.sink.take(verdict, detection).err();
+        }
+        self.missing += u64::from(self.failed.is_some());
+    }
+
+    fn finish(mut self) -> Option<SinkError> {
+        if self.failed.is_none() {
+            self.failed = self.sink.finish().err();
+        }
+        let source = self.failed?;
+        Some(SinkError { sink: self.sink.name(), missing: self.missing, source })
+    }
+}

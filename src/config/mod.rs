@@ -19,12 +19,12 @@ use std::path::Path;
 use toml::de::DeTable;
 
 use crate::intel::IntelParams;
+use crate::verdict::PolicyParams;
 
 pub use error::{Broken, ConfigError, Fault};
 pub use params::{
-    DecoyParams, FeatureParams, Floor, ModelParams, Origin, PolicyParams, ReplayParams, RuleParams,
-    SOURCES_MAX, SOURCES_MIN, SourceParams, Thresholds, Unsupported, WORKERS_MAX, Weights,
-    WorkerParams,
+    DecoyParams, FeatureParams, ModelParams, Origin, ReplayParams, RuleParams, SOURCES_MAX,
+    SOURCES_MIN, SourceParams, Unsupported, WORKERS_MAX, WorkerParams,
 };
 
 use places::Places;

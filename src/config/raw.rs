@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::verdict::Floor;
+
 /// What stands for the part that comes with the program, where a file could be named.
 pub(super) const BUILT_IN: &str = "built-in";
 
@@ -170,7 +172,7 @@ pub(super) struct RawPolicy {
 impl Default for RawPolicy {
     fn default() -> Self {
         Self {
-            floors: super::Floor::ALL.map(|floor| floor.name().to_owned()).into(),
+            floors: Floor::ALL.map(|floor| floor.name().to_owned()).into(),
             model_quantile: 0.9999,
             weights: RawWeights::default(),
             thresholds: RawThresholds::default(),

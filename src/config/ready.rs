@@ -11,12 +11,13 @@ use crate::intel::{
     self, DECOYS_MAX, Decoy, FEEDS_MAX, FeedFormat, FeedParams, IntelParams, Prefix,
 };
 
+use crate::verdict::{Floor, Floors, PolicyParams, Thresholds, Weights};
+
 use super::Config;
 use super::error::Broken;
 use super::params::{
-    DecoyParams, FeatureParams, Floor, ModelParams, Origin, PolicyParams, ReplayParams, RuleParams,
-    SOURCES_MAX, SOURCES_MIN, SourceParams, Thresholds, Unsupported, WORKERS_MAX, Weights,
-    WorkerParams,
+    DecoyParams, FeatureParams, ModelParams, Origin, ReplayParams, RuleParams, SOURCES_MAX,
+    SOURCES_MIN, SourceParams, Unsupported, WORKERS_MAX, WorkerParams,
 };
 use super::raw::{
     BUILT_IN, RawConfig, RawDecoys, RawFeatures, RawFeed, RawIntel, RawModel, RawPolicy, RawReplay,
@@ -255,17 +256,17 @@ fn decoy(text: &str) -> Option<Decoy> {
 }
 
 fn policy(raw: &RawPolicy) -> Result<PolicyParams, Broken> {
-    let mut floors = Vec::with_capacity(raw.floors.len());
+    let mut floors = Floors::NONE;
     for (nth, name) in raw.floors.iter().enumerate() {
         let key = || format!("policy.floors[{nth}]");
         let Some(floor) = Floor::ALL.into_iter().find(|floor| floor.name() == name) else {
             let names = Floor::ALL.map(Floor::name).join(" ");
             return Err(Broken::new(key(), format!("be one of {names}"), "\"intel_hit_high\""));
         };
-        if floors.contains(&floor) {
+        if floors.has(floor) {
             return Err(Broken::new(key(), "be named once", "another floor"));
         }
-        floors.push(floor);
+        floors = floors.with(floor);
     }
     if !(raw.model_quantile > 0.0 && raw.model_quantile <= 1.0) {
         let rule = "be above 0 and at most 1";

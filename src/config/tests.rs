@@ -9,6 +9,7 @@ use toml::{Table, Value};
 use super::raw::RawFeed;
 use super::*;
 use crate::intel::{DECOYS_MAX, FeedFormat, FeedParams};
+use crate::verdict::{Floor, Floors, Thresholds, Weights};
 
 const EXAMPLE: &str = include_str!("../../configs/phantomnet.toml");
 
@@ -134,7 +135,7 @@ fn what_is_written_is_what_is_used() {
     };
     let second = FeedParams { file: "etc/b".into(), format: None, label: None, risk: 100 };
     assert_eq!(config.intel.feeds, [first, second]);
-    assert_eq!(config.policy.floors, [Floor::Rule80High]);
+    assert_eq!(config.policy.floors, Floors::NONE.with(Floor::StrongRule));
     assert_eq!(config.policy.weights, Weights { model: 0.1, rule: 0.2, intel: 0.7 });
     assert_eq!(config.policy.thresholds, Thresholds { warning: 0.0, high: 1.5, critical: 100.0 });
 }

@@ -1,0 +1,73 @@
+//! `phantomnet check`: reads and checks everything that the configuration names; starts nothing.
+
+use std::fmt::Write as _;
+
+use clap::Args;
+
+use super::{ConfigArgument, Failure, output, setup};
+use crate::intel::IntelReport;
+use crate::verdict::{Detection, Policy};
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    #[command(flatten)]
+    config: ConfigArgument,
+}
+
+impl Check {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let config = setup::load_config(&self.config)?;
+        let params = setup::sensor_params(&config, 0)?;
+        let model = setup::load_model(&config.model.origin)?;
+        let (rules, rule_report) = setup::load_rules(&config)?;
+        let (intel, intel_report) = setup::load_intel(&config)?;
+        let decoys = crate::intel::Decoys::new(config.decoys.decoys.clone());
+
+        let mut page = String::new();
+        let mut line = |name: &str, text: String| {
+            writeln!(page, "{name:<10}{text}").expect("a String takes everything")
+        };
+        let file = self
+            .config
+            .config
+            .as_ref()
+            .map_or("built-in defaults".to_owned(), |path| path.display().to_string());
+        line("config", format!("{file}: good"));
+        line("workers", format!("{}{}", params.workers, if params.pin { ", pinned" } else { "" }));
+        line("model", format!("{} (sha256 {})", model.about().name, model.sha256()));
+        line("rules", rule_report.to_string());
+        for refusal in &rule_report.refused {
+            line("", refusal.to_string());
+        }
+        line("intel", intel_line(&intel_report));
+        line("decoys", decoys.all().len().to_string());
+        let detection = Detection::new(model, rules, intel, decoys, Policy::new(config.policy));
+        line("detection", format!("version {:08x}", detection.version()));
+        output::print(&page)
+    }
+}
+
+/// The sums; and each malformed line, which was skipped.
+fn intel_line(report: &IntelReport) -> String {
+    let mut text = format!(
+        "{} entries of {} feeds, {} duplicates",
+        report.entries,
+        report.feeds.len(),
+        report.duplicates
+    );
+    for feed in &report.feeds {
+        let file = feed.file.display();
+        write!(
+            text,
+            "\n          {file}: {} in force, {} expired or revoked",
+            feed.in_force, feed.out_of_force
+        )
+        .expect("a String takes everything");
+        for malformed in &feed.malformed_lines {
+            write!(text, "\n          {file}:{}: skipped: {}", malformed.line, malformed.reason)
+                .expect("a String takes everything");
+        }
+    }
+    text
+}

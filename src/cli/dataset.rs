@@ -1,0 +1,71 @@
+//! `phantomnet dataset`: labelled traffic from a seed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::{Failure, output};
+use crate::synth::{Attack, Plan, write_dataset};
+
+/// What to do with datasets.
+#[derive(Debug, Subcommand)]
+pub(super) enum DatasetCommand {
+    /// Write a capture and the labels of its packets; the same seed gives the same bytes.
+    Generate(Generate),
+}
+
+/// Arguments of `dataset generate`.
+#[derive(Debug, Args)]
+pub(super) struct Generate {
+    /// The folder to write traffic.pcap, labels.csv and sources.csv to; made if it is missing.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+
+    /// How many packets, exactly.
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    packets: u64,
+
+    /// Where all chance comes from.
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    seed: u64,
+
+    /// Which attacks take place, by name, separated by commas; "all" or "none".
+    #[arg(long, value_name = "a,b,...", default_value = "all")]
+    attacks: String,
+}
+
+impl DatasetCommand {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let Self::Generate(generate) = self;
+        generate.run()
+    }
+}
+
+impl Generate {
+    fn run(self) -> Result<(), Failure> {
+        let plan = Plan::new(self.packets, self.seed).with_attacks(&attacks(&self.attacks)?);
+        plan.check().map_err(Failure::usage)?;
+        let written = write_dataset(&self.out, &plan).map_err(Failure::operation)?;
+        let mut page =
+            format!("{} packets, {} to {}\n", written.packets, written.first, written.last);
+        for (attack, packets) in &written.attacks {
+            page.push_str(&format!("  {:<18}{packets:>10}\n", attack.name()));
+        }
+        page.push_str(&format!(
+            "written to {}: traffic.pcap labels.csv sources.csv\n",
+            self.out.display()
+        ));
+        output::print(&page)
+    }
+}
+
+fn attacks(names: &str) -> Result<Vec<Attack>, Failure> {
+    match names {
+        "all" => Ok(Attack::ALL.to_vec()),
+        "none" => Ok(Vec::new()),
+        names => names
+            .split(',')
+            .map(|name| name.trim().parse::<Attack>().map_err(Failure::usage))
+            .collect(),
+    }
+}

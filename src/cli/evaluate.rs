@@ -1,0 +1,117 @@
+//! `phantomnet evaluate`: detection quality on traffic whose truth is known.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use super::{ConfigArgument, Failure, output, setup, train};
+use crate::capture::Reader;
+use crate::collect::Sink;
+use crate::evaluate::{Collector, Judged, Labels};
+use crate::latest::Publisher;
+use crate::sensor;
+use crate::verdict::{Detection, Verdict};
+
+/// Arguments of `evaluate`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Labels come in two forms, told apart by their header: one row for each packet of one capture (packet,label, as \
+    `dataset generate` writes them), or one row for each capture with the attackers in it (sha256, kind, attackers).\n\
+    Each capture is judged by itself, from an empty table of sources."
+)]
+pub(super) struct Evaluate {
+    #[command(flatten)]
+    config: ConfigArgument,
+
+    /// The model file; what the configuration says without one.
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+
+    /// What is true of the captures (CSV or TSV).
+    #[arg(long, value_name = "FILE")]
+    labels: PathBuf,
+
+    /// How the report is written.
+    #[arg(long, value_enum, default_value_t = Form::Text)]
+    summary: Form,
+
+    /// The captures.
+    #[arg(required = true, value_name = "PCAP")]
+    captures: Vec<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// Two tables.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+impl Evaluate {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let config = setup::load_config(&self.config)?;
+        let params = setup::sensor_params(&config, 1)?;
+        let detection = Publisher::new(match &self.model {
+            Some(path) => setup::detection_with(&config, setup::load_model_file(path)?)?,
+            None => setup::load_detection(&config)?,
+        });
+        let mut collector =
+            Collector::new(Labels::read(&self.labels).map_err(Failure::configuration)?);
+        let mut faults = Vec::new();
+        for path in &self.captures {
+            if collector.begin_capture(&train::sha256_of(path)?, &path.display().to_string()) {
+                faults.extend(judge(path, &detection, &params, &mut collector)?);
+            }
+            collector.end_capture();
+        }
+        let report = collector.report();
+        output::print(&match self.summary {
+            Form::Text => report.to_string(),
+            Form::Json => format!("{}\n", report.to_json().map_err(Failure::operation)?),
+        })?;
+        if faults.is_empty() { Ok(()) } else { Err(Failure::operations(faults)) }
+    }
+}
+
+/// Judges one capture. Returns what was wrong with the file.
+fn judge(
+    path: &Path,
+    detection: &Publisher<Detection>,
+    params: &sensor::SensorParams,
+    collector: &mut Collector,
+) -> Result<Vec<String>, Failure> {
+    let reader = Reader::open(&[path]).map_err(Failure::operation)?;
+    let replayed = sensor::replay(reader, detection, params, vec![&mut Judgements(collector)]);
+    Ok(replayed.source.faults().iter().map(ToString::to_string).collect())
+}
+
+struct Judgements<'a>(&'a mut Collector);
+
+impl Sink for Judgements<'_> {
+    fn name(&self) -> String {
+        "evaluation".to_owned()
+    }
+
+    fn take(&mut self, verdict: &Verdict, _: &Detection) -> io::Result<()> {
+        if !verdict.is_of_victim() {
+            self.0.push(&Judged {
+                packet: verdict.digest.sequence,
+                time: verdict.digest.time,
+                source: verdict.digest.source,
+                level: verdict.level as u8,
+                total: verdict.total,
+                anomaly: verdict.anomaly_score,
+                rule_risk: verdict.rule_risk,
+                intel_risk: verdict.intel_risk,
+                model_risk: verdict.model_risk,
+            });
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,240 @@
+//! `phantomnet replay`: capture files in, verdicts out.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{ConfigArgument, Failure, output, setup};
+use crate::capture::{Paced, Progress, Reader};
+use crate::collect::{
+    EveWriter, FeatureDump, Highlights, Sink, Summary, SummaryParts, render_text,
+};
+use crate::latest::Publisher;
+use crate::sensor::{self, Replayed};
+
+/// Arguments of `replay`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  phantomnet replay office.pcap\n  phantomnet replay --summary json --eve alerts.json \
+    a.pcap.gz b.pcapng\n  tcpdump -w - -i lo -c 1000 | phantomnet replay -"
+)]
+pub(super) struct Replay {
+    #[command(flatten)]
+    config: ConfigArgument,
+
+    /// Number of workers; verdicts do not depend on it. 0 takes what the configuration says.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    workers: usize,
+
+    /// Where to store events.
+    #[arg(long, value_name = "URL", default_value = "none")]
+    store: Store,
+
+    /// Write an EVE JSON line for each verdict above SAFE; - is standard output.
+    #[arg(long, value_name = "PATH")]
+    eve: Option<PathBuf>,
+
+    /// Write the features, scores and verdict of each packet as CSV; - is standard output.
+    #[arg(long, value_name = "PATH")]
+    dump_features: Option<PathBuf>,
+
+    /// As fast as possible, at the pace of the capture, or a multiple of it (x10).
+    #[arg(long, value_name = "max|real|xN", default_value = "max")]
+    speed: Speed,
+
+    /// How the summary is written.
+    #[arg(long, value_enum, default_value_t = SummaryForm::Text)]
+    summary: SummaryForm,
+
+    /// pcap or pcapng files, also gzip or zstd compressed; - is standard input. Several are merged by time.
+    #[arg(required = true, value_name = "PCAP")]
+    captures: Vec<PathBuf>,
+}
+
+/// Where events are stored.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Store {
+    /// Nowhere: verdicts are counted, shown and written to the files asked for.
+    None,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum SummaryForm {
+    /// A page for people.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// How fast frames are let in.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Speed {
+    Max,
+    /// Times the pace of the capture.
+    Times(f64),
+}
+
+impl FromStr for Speed {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let must =
+            || format!("{text:?} must be max, real, or x and a positive number, such as x10");
+        match text {
+            "max" => Ok(Self::Max),
+            "real" => Ok(Self::Times(1.0)),
+            _ => {
+                let times = text.strip_prefix('x').ok_or_else(must)?;
+                let times: f64 = times.parse().map_err(|_| must())?;
+                if times.is_finite() && times > 0.0 { Ok(Self::Times(times)) } else { Err(must()) }
+            }
+        }
+    }
+}
+
+impl Replay {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let Store::None = self.store;
+        self.refuse_shared_standard_output()?;
+        let config = setup::load_config(&self.config)?;
+        let params = setup::sensor_params(&config, self.workers)?;
+        let detection = Publisher::new(setup::load_detection(&config)?);
+        let judging = detection.current();
+        let reader = Reader::open(&self.captures).map_err(Failure::operation)?;
+
+        let mut dump = match &self.dump_features {
+            Some(path) => Some(self.feature_dump(path)?),
+            None => None,
+        };
+        let mut eve = match &self.eve {
+            Some(path) => Some(EveWriter::new(output::create(path)?, path.display().to_string())),
+            None => None,
+        };
+        let mut highlights = Highlights::default();
+        let mut sinks: Vec<&mut dyn Sink> = vec![&mut highlights];
+        sinks.extend(dump.as_mut().map(|sink| sink as &mut dyn Sink));
+        sinks.extend(eve.as_mut().map(|sink| sink as &mut dyn Sink));
+
+        let bar = Bar::over(reader.progress());
+        let replayed = match self.speed {
+            Speed::Max => sensor::replay(reader, &detection, &params, sinks),
+            Speed::Times(times) => {
+                let paced = sensor::replay(Paced::new(reader, times), &detection, &params, sinks);
+                paced.map_source(Paced::into_inner)
+            }
+        };
+        bar.finish();
+
+        let summary = Summary::new(&SummaryParts {
+            ledger: replayed.ledger(),
+            latency: &replayed.latency,
+            seconds: replayed.seconds,
+            detection: &judging,
+            workers: params.workers,
+        });
+        self.show(&summary, &render_text(&summary, &highlights, &judging))?;
+        complaints(&replayed, &summary)
+    }
+
+    fn feature_dump(
+        &self,
+        path: &std::path::Path,
+    ) -> Result<FeatureDump<Box<dyn std::io::Write + Send>>, Failure> {
+        let name = path.display().to_string();
+        FeatureDump::new(output::create(path)?, name.clone())
+            .map_err(|error| Failure::operation(format!("{name}: {error}")))
+    }
+
+    /// Two streams on one standard output would be of use to nobody.
+    fn refuse_shared_standard_output(&self) -> Result<(), Failure> {
+        let is_stdout = |path: &&PathBuf| path.as_os_str() == "-";
+        let users =
+            [&self.eve, &self.dump_features].into_iter().flatten().filter(is_stdout).count();
+        if users > 1 {
+            return Err(Failure::usage(
+                "--eve and --dump-features can't both write to standard output; give one a file",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The summary goes to standard output, or to standard error where that carries the events.
+    fn show(&self, summary: &Summary, page: &str) -> Result<(), Failure> {
+        let text = match self.summary {
+            SummaryForm::Text => page.to_owned(),
+            SummaryForm::Json => {
+                let json = serde_json::to_string_pretty(summary).map_err(Failure::operation)?;
+                format!("{json}\n")
+            }
+        };
+        let taken = [&self.eve, &self.dump_features]
+            .into_iter()
+            .flatten()
+            .any(|path| path.as_os_str() == "-");
+        if taken {
+            output::print_to_stderr(&text);
+            return Ok(());
+        }
+        output::print(&text)
+    }
+}
+
+/// What went wrong although everything that could be judged was: torn files, files that can't be written, sums that do not hold.
+fn complaints(replayed: &Replayed<Reader>, summary: &Summary) -> Result<(), Failure> {
+    let mut lines: Vec<String> = replayed.source.faults().iter().map(ToString::to_string).collect();
+    lines.extend(replayed.sink_errors.iter().map(ToString::to_string));
+    if summary.unaccounted > 0 {
+        let broken = replayed.ledger().sums().into_iter().filter(|sum| sum.came != sum.accounted);
+        lines.extend(broken.map(|sum| {
+            format!(
+                "a bug: stage {} took {} and accounts for {}",
+                sum.stage, sum.came, sum.accounted
+            )
+        }));
+    }
+    if lines.is_empty() { Ok(()) } else { Err(Failure::operations(lines)) }
+}
+
+/// A progress bar on a terminal; nothing elsewhere.
+struct Bar {
+    bar: Option<(ProgressBar, Progress, std::thread::JoinHandle<()>)>,
+}
+
+impl Bar {
+    fn over(progress: Progress) -> Self {
+        if !std::io::stderr().is_terminal() {
+            return Self { bar: None };
+        }
+        let (bar, style) = match progress.bytes_total() {
+            Some(total) => (
+                ProgressBar::new(total),
+                "{bar:30} {bytes}/{total_bytes} {bytes_per_sec} ETA {eta}",
+            ),
+            None => (ProgressBar::new_spinner(), "{spinner} {bytes} {bytes_per_sec}"),
+        };
+        bar.set_style(
+            ProgressStyle::with_template(style).expect("the template is a constant that was tried"),
+        );
+        let (shown, read) = (bar.clone(), progress.clone());
+        let ticker = std::thread::spawn(move || {
+            while !shown.is_finished() {
+                shown.set_position(read.bytes_read());
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        });
+        Self { bar: Some((bar, progress, ticker)) }
+    }
+
+    fn finish(self) {
+        if let Some((bar, progress, ticker)) = self.bar {
+            bar.set_position(progress.bytes_read());
+            bar.finish_and_clear();
+            // The ticker only draws; were it to fail there would be nothing to tell.
+            drop(ticker.join());
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! From a configuration to the parts that it names: detection and layout.
+
+use std::fs;
+use std::path::Path;
+use std::time::SystemTime;
+
+use super::{ConfigArgument, Failure};
+use crate::config::{Config, Origin, Unsupported};
+use crate::features::{FeatureParams, SCHEMA, SCHEMA_VERSION, fingerprint};
+use crate::intel::{Decoys, IntelReport, IntelSet};
+use crate::model::{ExpectedSchema, Model};
+use crate::owner::OwnerParams;
+use crate::rules::{DEFAULT_RULES, LoadReport, RuleSet, RuleText, Variables};
+use crate::sensor::{SensorParams, WORKERS_MAX};
+use crate::sources::{Keyer, TableParams};
+use crate::time::Timestamp;
+use crate::verdict::{Detection, Policy};
+
+/// Counts of rules that can be open at once, in all shards together.
+const THRESHOLDS: usize = 1 << 16;
+
+pub(super) fn load_config(argument: &ConfigArgument) -> Result<Config, Failure> {
+    Config::load(argument.config.as_deref()).map_err(Failure::configuration)
+}
+
+/// How the sensor is laid out; `workers` of 0 takes what the configuration says.
+///
+/// # Errors
+///
+/// When more workers are asked for than there are shards.
+pub fn sensor_params(config: &Config, workers: usize) -> Result<SensorParams, Failure> {
+    if workers > WORKERS_MAX {
+        let reason = format!(
+            "--workers {workers}: must be at most {WORKERS_MAX}, one for each shard of the source table"
+        );
+        return Err(Failure::usage(reason));
+    }
+    let key = hash_key(config);
+    Ok(SensorParams {
+        workers: if workers == 0 { config.workers.count.get() } else { workers },
+        pin: config.workers.pin,
+        keyer: Keyer {
+            key,
+            v6_prefix: config.sources.ipv6_prefix,
+            by_tenant: config.sources.by_vlan,
+        },
+        owner: OwnerParams {
+            sources: TableParams {
+                sources: config.sources.capacity,
+                idle_nanos: crate::features::IDLE_NANOS,
+            },
+            thresholds: THRESHOLDS,
+            features: FeatureParams {
+                zone: config.features.time_zone.clone(),
+                destination_key: key,
+            },
+        },
+    })
+}
+
+fn hash_key(config: &Config) -> [u64; 2] {
+    let key = u128::from_be_bytes(config.replay.hash_key);
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves of the key")]
+    [(key >> 64) as u64, key as u64]
+}
+
+/// Everything that decides a verdict, as the configuration names it.
+///
+/// # Errors
+///
+/// The first file that can't be used, with its place and reason; nothing is half loaded.
+pub fn load_detection(config: &Config) -> Result<Detection, Failure> {
+    let model = load_model(&config.model.origin)?;
+    detection_with(config, model)
+}
+
+/// The configured detection, but with this model.
+pub(super) fn detection_with(config: &Config, model: Model) -> Result<Detection, Failure> {
+    let (rules, _) = load_rules(config)?;
+    let (intel, _) = load_intel(config)?;
+    let decoys = Decoys::new(config.decoys.decoys.clone());
+    Ok(Detection::new(model, rules, intel, decoys, Policy::new(config.policy)))
+}
+
+/// The rules, and what became of each of them.
+pub(super) fn load_rules(config: &Config) -> Result<(RuleSet, LoadReport), Failure> {
+    let mut files = Vec::new();
+    for origin in &config.rules.origins {
+        files.push(match origin {
+            Origin::BuiltIn => (DEFAULT_RULES.name.to_owned(), DEFAULT_RULES.text.to_owned()),
+            Origin::File(path) => (path.display().to_string(), read_text(path)?),
+        });
+    }
+    let mut variables = Variables::default();
+    variables
+        .extend(config.rules.variables.iter().map(|(name, value)| (name.clone(), value.clone())));
+    let texts = files.iter().map(|(name, text)| RuleText { name, text });
+    let (rules, report) = RuleSet::load(texts, &variables);
+    if config.rules.unsupported == Unsupported::Refuse && !report.refused.is_empty() {
+        return Err(Failure::configurations(
+            report.refused.iter().map(ToString::to_string).collect(),
+        ));
+    }
+    Ok((rules, report))
+}
+
+/// The intelligence, and what became of each feed. An indicator that has expired by now is left out.
+pub(super) fn load_intel(config: &Config) -> Result<(IntelSet, IntelReport), Failure> {
+    IntelSet::load(&config.intel, now(), None).map_err(Failure::configuration)
+}
+
+/// The model that `origin` names.
+pub(super) fn load_model(origin: &Origin) -> Result<Model, Failure> {
+    match origin {
+        Origin::BuiltIn => built_in_model(),
+        Origin::File(path) => load_model_file(path),
+    }
+}
+
+/// The model in the file `path`.
+pub(super) fn load_model_file(path: &Path) -> Result<Model, Failure> {
+    Model::load(path, &expected_schema()).map_err(Failure::configuration)
+}
+
+/// The model that comes with the program. It passes the same gate as any file.
+pub(super) fn built_in_model() -> Result<Model, Failure> {
+    const NAME: &str = "built-in models/default.json";
+    const BYTES: &[u8] = include_bytes!("../../models/default.json");
+    Model::from_bytes(NAME, BYTES, &expected_schema()).map_err(Failure::configuration)
+}
+
+/// The features that this program measures.
+pub(super) fn expected_schema() -> ExpectedSchema {
+    ExpectedSchema::new(
+        SCHEMA_VERSION,
+        &fingerprint(),
+        &SCHEMA.each_ref().map(|feature| feature.name),
+    )
+}
+
+/// The wall clock, for what expires and for what is dated: never for a verdict.
+pub(super) fn now() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_nanos(i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX))
+}
+
+fn read_text(path: &Path) -> Result<String, Failure> {
+    let bytes = fs::read(path).map_err(|error| {
+        Failure::configuration(format!("{}: cannot be read: {error}", path.display()))
+    })?;
+    // Rule files in the wild carry Latin-1 in comments and messages; only what is matched has to be exact, and that is hex.
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}

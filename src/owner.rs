@@ -1,0 +1,366 @@
+//! What a worker does for the sources that it owns: count, measure, score, judge.
+
+use crate::address::Address;
+use crate::capture::TURN_FRAMES_MAX;
+use crate::counters::Counters;
+use crate::features::{FeatureParams, FeatureVector, Meter, PacketEvidence, SourceState};
+use crate::handover::{Digest, Findings, Gathered, Marks};
+use crate::intel::IntelEntryIndex;
+use crate::model::{AnomalyScore, Model};
+use crate::rules::{AttackClass, RuleSet, Sighting, ThresholdTable};
+use crate::sources::{Keyer, SHARDS, SourceKey, Table, TableParams, shard_of};
+use crate::verdict::{Detection, Evidence, Floor, Level, Verdict};
+
+/// How many verdicts one turn can give at most: one for each packet, and one for each copy that made a rule fire.
+pub const TURN_VERDICTS_MAX: usize = 2 * TURN_FRAMES_MAX;
+
+/// Which worker owns which address. The same on every worker.
+#[derive(Clone, Copy, Debug)]
+pub struct Placement {
+    keyer: Keyer,
+    workers: usize,
+}
+
+impl Placement {
+    /// Shards dealt to `workers` workers (1 to [`SHARDS`]) in rotation.
+    #[must_use]
+    pub fn new(keyer: Keyer, workers: usize) -> Self {
+        Self { keyer, workers: workers.clamp(1, SHARDS) }
+    }
+
+    /// How many workers share the shards.
+    #[must_use]
+    pub const fn workers(&self) -> usize {
+        self.workers
+    }
+
+    /// The worker that owns `address`.
+    #[must_use]
+    pub fn owner_of(&self, address: Address, vlan: u16) -> usize {
+        if self.workers == 1 {
+            return 0;
+        }
+        let (_, hash) = self.keyer.key_of(address, vlan);
+        usize::from(shard_of(hash)) % self.workers
+    }
+}
+
+/// How much is remembered, by all owners together.
+#[derive(Clone, Debug)]
+pub struct OwnerParams {
+    /// The table of sources.
+    pub sources: TableParams,
+    /// Counts of rules, one for each rule and address.
+    pub thresholds: usize,
+    /// What measuring needs.
+    pub features: FeatureParams,
+}
+
+/// The states of the sources that one worker owns.
+#[derive(Debug)]
+pub struct Owner {
+    placement: Placement,
+    sources: Table<SourceState>,
+    /// One place per shard, so that what is forgotten does not depend on the number of workers; `None` for shards of
+    /// other workers.
+    thresholds: Vec<Option<ThresholdTable>>,
+    meter: Meter,
+    /// Key and hash of each digest of the turn: of its source, or of its destination for a copy towards that.
+    keys: Vec<(SourceKey, u64)>,
+    /// The hashes of the sources alone.
+    hashes: Vec<u64>,
+}
+
+impl Owner {
+    /// The owner numbered `me`, with all the memory it will ever use.
+    #[must_use]
+    pub fn new(me: usize, placement: Placement, params: &OwnerParams) -> Self {
+        let [key0, key1] = placement.keyer.key;
+        let thresholds = |shard| {
+            let owned = shard % placement.workers() == me;
+            owned.then(|| ThresholdTable::new(params.thresholds / SHARDS, (key0, key1)))
+        };
+        Self {
+            sources: Table::new(params.sources, me, placement.workers()),
+            thresholds: (0..SHARDS).map(thresholds).collect(),
+            meter: Meter::new(&params.features),
+            keys: Vec::with_capacity(TURN_VERDICTS_MAX),
+            hashes: Vec::with_capacity(TURN_VERDICTS_MAX),
+            placement,
+        }
+    }
+
+    /// Who owns what.
+    #[must_use]
+    pub const fn placement(&self) -> Placement {
+        self.placement
+    }
+
+    /// Counts and measures every packet of a turn, in the order of the frames.
+    pub fn measure(
+        &mut self,
+        turn: &Gathered,
+        detection: &Detection,
+        due: &mut Due,
+        counters: &mut Counters,
+    ) {
+        due.clear();
+        self.hash_and_fetch(turn.digests());
+        let keys = std::mem::take(&mut self.keys);
+        for ((digest, mut findings), key) in turn.packets().zip(&keys) {
+            if digest.marks.has(Marks::TOWARDS) {
+                counters.towards_counted += 1;
+                self.count_towards(digest, key, &mut findings, detection, due);
+            } else {
+                counters.scored += 1;
+                self.count_and_observe(digest, key, &mut findings, detection, due);
+            }
+        }
+        self.keys = keys;
+    }
+
+    /// Hashes every digest of the turn, then touches the states they lead to: the misses of a whole turn overlap.
+    fn hash_and_fetch(&mut self, digests: &[Digest]) {
+        self.keys.clear();
+        self.hashes.clear();
+        for digest in digests {
+            let towards = digest.marks.has(Marks::TOWARDS);
+            let address = if towards { digest.destination } else { digest.source };
+            let (key, hash) = self.placement.keyer.key_of(address, digest.vlan);
+            self.keys.push((key, hash));
+            if !towards {
+                self.hashes.push(hash);
+            }
+        }
+        self.sources.warm(&self.hashes);
+    }
+
+    /// Adds what the tables have counted.
+    pub fn report(&self, counters: &mut Counters) {
+        counters.sources = counters.sources.plus(self.sources.counters());
+        counters.thresholds_evicted +=
+            self.thresholds.iter().flatten().map(ThresholdTable::evictions).sum::<u64>();
+    }
+
+    fn count_and_observe(
+        &mut self,
+        digest: &Digest,
+        &(key, hash): &(SourceKey, u64),
+        findings: &mut Findings,
+        detection: &Detection,
+        due: &mut Due,
+    ) {
+        if findings.rule_count > 0 {
+            let seen = Sighting { source: key.network, ..Sighting::of(digest, key.tenant) };
+            self.keep_fired(shard_of(hash), findings, detection.rules(), &seen);
+        }
+        let known = Known::from(findings, detection);
+        let evidence = known.packet_evidence(findings);
+        let Self { sources, meter, .. } = self;
+        let features =
+            sources.visit(&key, hash, digest.time, |state| state.observe(digest, &evidence, meter));
+        due.packet(digest, findings, known, features);
+    }
+
+    fn count_towards(
+        &mut self,
+        digest: &Digest,
+        &(key, hash): &(SourceKey, u64),
+        findings: &mut Findings,
+        detection: &Detection,
+        due: &mut Due,
+    ) {
+        let seen = Sighting::of(digest, key.tenant);
+        let sources = self.keep_fired(shard_of(hash), findings, detection.rules(), &seen);
+        if findings.rule_count > 0 {
+            due.victim(digest, findings, Known::from(findings, detection), sources);
+        }
+    }
+
+    /// Keeps of the findings' rules those that fire: rules that count are asked their count. Returns the largest number of
+    /// sources that a firing rule has counted.
+    fn keep_fired(
+        &mut self,
+        shard: u8,
+        findings: &mut Findings,
+        rules: &RuleSet,
+        seen: &Sighting,
+    ) -> u32 {
+        let mut thresholds = self.thresholds.get_mut(usize::from(shard)).and_then(Option::as_mut);
+        let mut fired = Findings { rule_count: 0, ..*findings };
+        let mut sources = 0;
+        for rule_index in findings.rules() {
+            let Some(rule) = rules.rule(*rule_index) else { continue };
+            let Some(threshold) = &rule.threshold else {
+                fired.push_rule(*rule_index);
+                continue;
+            };
+            let Some(thresholds) = &mut thresholds else { continue };
+            let count = thresholds.count(rule.sid, threshold, seen);
+            if count.fires {
+                fired.push_rule(*rule_index);
+                sources = sources.max(count.distinct);
+            }
+        }
+        *findings = fired;
+        sources
+    }
+}
+
+/// What the fired rules and the intelligence say of a packet, in numbers.
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    rule_risk: f32,
+    intel_risk: f32,
+    classes: u16,
+}
+
+impl Known {
+    fn from(findings: &Findings, detection: &Detection) -> Self {
+        if findings.is_empty() {
+            return Self::default();
+        }
+        let mut known = Self::default();
+        for rule in detection.rules_at(findings.rules()) {
+            let risk = f32::from(rule.risk);
+            known.rule_risk = (known.rule_risk + risk).min(100.0);
+            known.classes |= 1 << rule.class.index();
+        }
+        for number in [findings.intel_source, findings.intel_destination] {
+            if let Some(entry) =
+                IntelEntryIndex::decode(number).and_then(|index| detection.intel().entry(index))
+            {
+                known.intel_risk = known.intel_risk.max(f32::from(entry.risk));
+                known.classes |= 1 << AttackClass::KnownBadAddress.index();
+            }
+        }
+        known
+    }
+
+    const fn packet_evidence(&self, findings: &Findings) -> PacketEvidence {
+        PacketEvidence {
+            rule_risk: self.rule_risk,
+            intel_risk: self.intel_risk,
+            classes: self.classes,
+            decoy: findings.decoy,
+        }
+    }
+}
+
+/// The packets and victims of one turn on their way to a verdict. Used again for each turn.
+#[derive(Debug)]
+pub struct Due {
+    /// Complete but for score, sum and level until [`judge`](Self::judge).
+    verdicts: Vec<Verdict>,
+    /// One row for each packet (none for victims), in the same order.
+    rows: Vec<FeatureVector>,
+    scores: Vec<AnomalyScore>,
+}
+
+impl Due {
+    /// Room for the largest turn.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            verdicts: Vec::with_capacity(TURN_VERDICTS_MAX),
+            rows: Vec::with_capacity(TURN_FRAMES_MAX),
+            scores: Vec::with_capacity(TURN_FRAMES_MAX),
+        }
+    }
+
+    /// Scores every row.
+    pub fn score(&mut self, model: &Model) {
+        self.scores.clear();
+        self.scores.resize(self.rows.len(), AnomalyScore::AVERAGE);
+        model.score_batch(&self.rows, &mut self.scores);
+    }
+
+    /// Completes the verdicts.
+    pub fn judge(&mut self, detection: &Detection, counters: &mut Counters) {
+        let mut scores = self.scores.iter();
+        for verdict in &mut self.verdicts {
+            if verdict.is_of_victim() {
+                counters.victims += 1;
+                complete(verdict, 0.0, 0.0, detection);
+            } else {
+                let score = scores.next().copied().unwrap_or(AnomalyScore::AVERAGE);
+                verdict.anomaly_score = score.value();
+                let model = detection.model();
+                complete(verdict, model.risk(score), model.quantile(score), detection);
+                counters.judged_as(verdict.level);
+            }
+        }
+    }
+
+    /// What was judged, in the order of the frames.
+    #[must_use]
+    pub fn verdicts(&self) -> &[Verdict] {
+        &self.verdicts
+    }
+
+    fn clear(&mut self) {
+        self.verdicts.clear();
+        self.rows.clear();
+    }
+
+    fn packet(
+        &mut self,
+        digest: &Digest,
+        findings: &Findings,
+        known: Known,
+        features: FeatureVector,
+    ) {
+        self.rows.push(features);
+        self.verdicts.push(begun(digest, findings, known, features));
+    }
+
+    fn victim(&mut self, digest: &Digest, findings: &Findings, known: Known, sources: u32) {
+        let verdict = begun(digest, findings, known, FeatureVector::default());
+        self.verdicts.push(Verdict { sources, ..verdict });
+    }
+}
+
+impl Default for Due {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn begun(digest: &Digest, findings: &Findings, known: Known, features: FeatureVector) -> Verdict {
+    Verdict {
+        digest: *digest,
+        features,
+        anomaly_score: 0.0,
+        model_risk: 0.0,
+        rule_risk: known.rule_risk,
+        intel_risk: known.intel_risk,
+        total: 0.0,
+        detection: 0,
+        rules: findings.rules,
+        intel_source: findings.intel_source,
+        intel_destination: findings.intel_destination,
+        sources: 0,
+        rule_count: findings.rule_count,
+        rules_left_out: findings.rules_left_out,
+        level: Level::Safe,
+        floor: Floor::None,
+        decoy: findings.decoy,
+    }
+}
+
+fn complete(verdict: &mut Verdict, model_risk: f32, model_quantile: f32, detection: &Detection) {
+    let rules = detection.rules_at(verdict.rules()).map(|rule| f32::from(rule.risk));
+    let judgement = detection.policy().judge(&Evidence {
+        model_risk,
+        model_quantile,
+        rule_risk: verdict.rule_risk,
+        highest_rule_risk: rules.fold(0.0, f32::max),
+        intel_risk: verdict.intel_risk,
+        intel_hit: verdict.intel_source != 0 || verdict.intel_destination != 0,
+    });
+    verdict.model_risk = model_risk;
+    verdict.total = judgement.total;
+    verdict.level = judgement.level;
+    verdict.floor = judgement.floor;
+    verdict.detection = detection.version();
+}

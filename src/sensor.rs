@@ -1,0 +1,251 @@
+//! Builds every part, starts the threads, stops them in order.
+//!
+//! | thread       | pinned | owns                                    | in                | out                        |
+//! |--------------|--------|-----------------------------------------|-------------------|----------------------------|
+//! | `worker-0..` | yes    | its shards, its ends of the hand-over   | frames, detection | digests, reports, counters |
+//! | `dealer`     | no     | the reader, when there are more workers | capture files     | batches                    |
+//! | caller       | no     | the collector and its sinks             | reports           | files, summary             |
+//!
+//! They stop in that order from the left: the source of frames ends, each worker judges what it still owns, the collector
+//! takes what is left in the rings.
+
+use std::thread;
+use std::time::Instant;
+
+use hdrhistogram::Histogram;
+
+use crate::capture::{self, FrameSource};
+use crate::collect::{Collector, Sink, SinkError};
+use crate::counters::{Counters, Ledger};
+use crate::handover;
+use crate::latest::Publisher;
+use crate::owner::{Owner, OwnerParams, Placement, TURN_VERDICTS_MAX};
+use crate::ring;
+use crate::sources::{Keyer, SHARDS};
+use crate::verdict::Detection;
+use crate::worker::{Finished, Parts, Worker};
+
+/// Reports that fit into one worker's ring: several of the largest turns.
+const REPORT_SLOTS: usize = 8 * (TURN_VERDICTS_MAX + 1);
+
+/// How many workers there can be: each needs a shard of its own.
+pub const WORKERS_MAX: usize = SHARDS;
+
+/// How a sensor is laid out.
+#[derive(Clone, Debug)]
+pub struct SensorParams {
+    /// Number of workers, 1 to [`WORKERS_MAX`].
+    pub workers: usize,
+    /// Whether each worker is bound to a core of its own, where there are enough.
+    pub pin: bool,
+    /// How sources are told apart, and by which hash.
+    pub keyer: Keyer,
+    /// How much is remembered, and what measuring needs.
+    pub owner: OwnerParams,
+}
+
+/// What a replay has done.
+#[derive(Debug)]
+pub struct Replayed<S> {
+    /// The source of frames, to be asked what went wrong with it.
+    pub source: S,
+    /// All workers' counters, added up.
+    pub counters: Counters,
+    /// From a turn's receipt to its verdicts in the ring, nanoseconds.
+    pub latency: Histogram<u64>,
+    /// Frames that the source delivered, as counted outside the workers.
+    pub delivered: u64,
+    /// Verdicts that the collector took.
+    pub dequeued: u64,
+    /// Wall time in seconds.
+    pub seconds: f64,
+    /// Sinks that failed.
+    pub sink_errors: Vec<SinkError>,
+}
+
+impl<S> Replayed<S> {
+    /// The same, with the source that `unwrap` takes out of its wrapper.
+    #[must_use]
+    pub fn map_source<T>(self, unwrap: impl FnOnce(S) -> T) -> Replayed<T> {
+        let Self { source, counters, latency, delivered, dequeued, seconds, sink_errors } = self;
+        Replayed {
+            source: unwrap(source),
+            counters,
+            latency,
+            delivered,
+            dequeued,
+            seconds,
+            sink_errors,
+        }
+    }
+
+    /// The ledger: what came against what is accounted for.
+    #[must_use]
+    pub const fn ledger(&self) -> Ledger<'_> {
+        Ledger { workers: &self.counters, delivered: self.delivered, dequeued: self.dequeued }
+    }
+}
+
+/// Sends everything that `source` has through the data path, and every verdict to `sinks`.
+///
+/// Verdicts are the same for any number of workers: frames are dealt by turns, and each owner takes the turns in order.
+///
+/// # Panics
+///
+/// When a thread can't be started, or when one of them panicked: there is nothing to go on with then.
+pub fn replay<S>(
+    source: S,
+    detection: &Publisher<Detection>,
+    params: &SensorParams,
+    sinks: Vec<&mut dyn Sink>,
+) -> Replayed<S>
+where
+    S: FrameSource + Send,
+{
+    let started = Instant::now();
+    let judging = detection.current();
+    let (outlets, inlets) = (0..params.workers).map(|_| ring::reports(REPORT_SLOTS)).unzip();
+    let crew = Crew { params, detection, started };
+    let (mut replayed, (dequeued, sink_errors)) = thread::scope(|scope| {
+        let workers = scope.spawn(move || {
+            if params.workers == 1 {
+                crew.alone(source, outlets)
+            } else {
+                crew.several(source, outlets)
+            }
+        });
+        let collected = Collector::new(inlets).run(&judging, sinks);
+        (workers.join().expect("a worker panicked"), collected)
+    });
+    replayed.dequeued = dequeued;
+    replayed.sink_errors = sink_errors;
+    replayed.seconds = started.elapsed().as_secs_f64();
+    replayed
+}
+
+/// What all workers have in common.
+#[derive(Clone, Copy)]
+struct Crew<'a> {
+    params: &'a SensorParams,
+    detection: &'a Publisher<Detection>,
+    started: Instant,
+}
+
+impl Crew<'_> {
+    /// One worker reads by itself: no frame crosses a core.
+    fn alone<S: FrameSource>(self, source: S, outlets: Vec<ring::Outlet>) -> Replayed<S> {
+        let counted = Counted { source, frames: 0 };
+        let mut workers = self.workers(vec![counted], outlets);
+        let worker = workers.pop().expect("one source makes one worker");
+        self.pin(0);
+        let finished = worker.run();
+        let Counted { source, frames } = finished.source;
+        sum_up(source, frames, [(finished.counters, finished.latency)])
+    }
+
+    /// Several workers are dealt batches in rotation.
+    fn several<S: FrameSource + Send>(
+        self,
+        mut source: S,
+        outlets: Vec<ring::Outlet>,
+    ) -> Replayed<S> {
+        let (dealer, dealt) = capture::deal(self.params.workers);
+        thread::scope(|scope| {
+            let threads: Vec<_> = self
+                .workers(dealt, outlets)
+                .into_iter()
+                .enumerate()
+                .map(|(number, worker)| {
+                    thread::Builder::new()
+                        .name(format!("worker-{number}"))
+                        .spawn_scoped(scope, move || {
+                            self.pin(number);
+                            worker.run()
+                        })
+                        .expect("the system can start a thread")
+                })
+                .collect();
+            let delivered = dealer.run(&mut source);
+            let finished =
+                threads.into_iter().map(|thread| thread.join().expect("a worker panicked"));
+            sum_up(
+                source,
+                delivered,
+                finished.map(|Finished { counters, latency, .. }| (counters, latency)),
+            )
+        })
+    }
+
+    fn workers<S: FrameSource>(
+        self,
+        sources: Vec<S>,
+        outlets: Vec<ring::Outlet>,
+    ) -> Vec<Worker<S>> {
+        let placement = Placement::new(self.params.keyer, self.params.workers);
+        let ends = handover::mesh(self.params.workers).into_iter().zip(outlets);
+        let parts = sources.into_iter().zip(ends).enumerate().map(
+            |(me, (source, (handover, verdicts)))| Parts {
+                source,
+                handover,
+                owner: Owner::new(me, placement, &self.params.owner),
+                detection: self.detection.reader(),
+                verdicts,
+                started: self.started,
+            },
+        );
+        parts.map(Worker::new).collect()
+    }
+
+    /// Binds this thread to a core, counted from the last one: the first is where the system does its own work.
+    fn pin(self, number: usize) {
+        let cores = core_affinity::get_core_ids().unwrap_or_default();
+        if self.params.pin
+            && self.params.workers <= cores.len()
+            && let Some(core) = cores.iter().rev().nth(number)
+        {
+            // Not being bound costs time, never a verdict.
+            let _bound: bool = core_affinity::set_for_current(*core);
+        }
+    }
+}
+
+/// Counts the frames that a source delivers, so that the workers' count can be held against it.
+struct Counted<S> {
+    source: S,
+    frames: u64,
+}
+
+impl<S: FrameSource> FrameSource for Counted<S> {
+    fn receive(&mut self, batch: &mut capture::Batch) -> capture::Received {
+        let received = self.source.receive(batch);
+        if received == capture::Received::Frames {
+            self.frames += batch.len() as u64;
+        }
+        received
+    }
+}
+
+fn sum_up<S>(
+    source: S,
+    delivered: u64,
+    workers: impl IntoIterator<Item = (Counters, Histogram<u64>)>,
+) -> Replayed<S> {
+    let mut sum = Counters::default();
+    let mut all: Option<Histogram<u64>> = None;
+    for (counters, latency) in workers {
+        sum.add(&counters);
+        match &mut all {
+            None => all = Some(latency),
+            Some(all) => all.add(&latency).expect("all workers' histograms have the same bounds"),
+        }
+    }
+    Replayed {
+        source,
+        counters: sum,
+        latency: all.expect("there is at least one worker"),
+        delivered,
+        dequeued: 0,
+        seconds: 0.0,
+        sink_errors: Vec::new(),
+    }
+}

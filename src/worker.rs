@@ -1,0 +1,239 @@
+//! One worker: one core, one source of frames, one thread.
+//!
+//! Everything in a [`Worker`] belongs to that thread. Three things leave the core, and only three: digests, through the
+//! hand-over, to the worker that owns their source; verdicts, through the ring, to the collector; and the counters.
+
+use std::time::Instant;
+
+use arrayvec::ArrayVec;
+use crossbeam_utils::Backoff;
+use hdrhistogram::Histogram;
+
+use crate::capture::{Batch, FrameSource, Received, TURN_FRAMES_MAX};
+use crate::counters::Counters;
+use crate::decode::{self, Packet};
+use crate::handover::{Gather, Gathered, Handover};
+use crate::inspect::Inspector;
+use crate::latest::Latest;
+use crate::owner::{Due, Owner, TURN_VERDICTS_MAX};
+use crate::ring::{Outlet, Report};
+use crate::time::Timestamp;
+use crate::verdict::Detection;
+
+/// Judges every packet of the sources it owns, and inspects every frame it receives.
+#[derive(Debug)]
+pub struct Worker<S> {
+    /// Where frames come from: a capture file, a dealer of one, a queue of the card.
+    source: S,
+    /// The frames of this turn.
+    batch: Batch,
+    /// Looks into packets: rules, intelligence, decoys.
+    inspector: Inspector,
+    /// The rings to and from all workers, this one included.
+    handover: Handover,
+    /// The digests of the turn being judged.
+    gathered: Gathered,
+    /// The states of the sources that this worker owns.
+    owner: Owner,
+    /// What is due to be judged, as columns.
+    due: Due,
+    /// This core's hold on the newest model, rules, intelligence and policy.
+    detection: Latest<Detection>,
+    /// The way out for verdicts.
+    verdicts: Outlet,
+    /// What this core has done.
+    counters: Counters,
+    /// From the frame's receipt to its verdict in the ring, nanoseconds.
+    latency: Histogram<u64>,
+    /// Zero of the clock that a turn is stamped with.
+    started: Instant,
+}
+
+/// What a worker is made of.
+#[derive(Debug)]
+pub struct Parts<S> {
+    /// Where frames come from.
+    pub source: S,
+    /// Its ends of the hand-over.
+    pub handover: Handover,
+    /// The states of the sources that it owns.
+    pub owner: Owner,
+    /// Its hold on the newest detection.
+    pub detection: Latest<Detection>,
+    /// Its half of the ring to the collector.
+    pub verdicts: Outlet,
+    /// Zero of the clock, the same for all workers.
+    pub started: Instant,
+}
+
+/// What is left of a worker that has stopped.
+#[derive(Debug)]
+pub struct Finished<S> {
+    /// The source of frames, to be asked what went wrong with it.
+    pub source: S,
+    /// What the worker has done.
+    pub counters: Counters,
+    /// From a frame's receipt to its verdict in the ring, nanoseconds.
+    pub latency: Histogram<u64>,
+}
+
+/// The longest latency that is told apart from longer ones: a minute, in nanoseconds.
+const LATENCY_NANOS_MAX: u64 = 60_000_000_000;
+
+impl<S: FrameSource> Worker<S> {
+    /// A worker with all the memory it will ever use.
+    #[must_use]
+    pub fn new(parts: Parts<S>) -> Self {
+        Self {
+            source: parts.source,
+            batch: Batch::new(),
+            inspector: Inspector::new(parts.owner.placement()),
+            handover: parts.handover,
+            gathered: Gathered::new(),
+            owner: parts.owner,
+            due: Due::new(),
+            detection: parts.detection,
+            verdicts: parts.verdicts,
+            counters: Counters::default(),
+            latency: Histogram::new_with_bounds(1, LATENCY_NANOS_MAX, 3)
+                .expect("the bounds are constants in order"),
+            started: parts.started,
+        }
+    }
+
+    /// Takes turns until there is nothing left to receive and nothing left to judge.
+    #[must_use]
+    pub fn run(mut self) -> Finished<S> {
+        let idle = Backoff::new();
+        loop {
+            let received = self.receive();
+            match self.judge() {
+                Gather::End => break,
+                Gather::Waiting if received != Received::Frames => idle.snooze(),
+                Gather::Waiting | Gather::Turn => idle.reset(),
+            }
+        }
+        self.owner.report(&mut self.counters);
+        self.inspector.report(&mut self.counters);
+        Finished { source: self.source, counters: self.counters, latency: self.latency }
+    }
+
+    /// The receiving half of a turn: receive, decode, inspect, hand over.
+    fn receive(&mut self) -> Received {
+        if !self.handover.has_room() {
+            return Received::Nothing;
+        }
+        let mut watch = Stopwatch::start();
+        match self.source.receive(&mut self.batch) {
+            Received::Frames => {}
+            Received::Nothing => return Received::Nothing,
+            Received::End => {
+                self.handover.close();
+                return Received::End;
+            }
+        }
+        let received = self.clock(watch.last);
+        let spent = &mut self.counters.stage_nanos;
+        watch.lap(&mut spent.capture);
+
+        let detection = self.detection.get();
+        let mut packets = ArrayVec::<Packet<'_>, TURN_FRAMES_MAX>::new();
+        decode_all(&self.batch, &mut packets, &mut self.counters);
+        watch.lap(&mut self.counters.stage_nanos.decode);
+
+        for packet in &packets {
+            self.inspector.inspect(packet, detection, &mut self.handover, &mut self.counters);
+        }
+        watch.lap(&mut self.counters.stage_nanos.inspect);
+
+        let handed = self.handover.end_turn(received);
+        self.counters.handed_over(&handed);
+        watch.lap(&mut self.counters.stage_nanos.handover);
+        Received::Frames
+    }
+
+    /// The judging half of a turn: gather what this worker owns, measure, score, judge, report.
+    fn judge(&mut self) -> Gather {
+        if !self.verdicts.has_room_for(TURN_VERDICTS_MAX + 1) && !self.verdicts.is_abandoned() {
+            return Gather::Waiting;
+        }
+        let mut watch = Stopwatch::start();
+        let gathered = self.handover.gather(&mut self.gathered);
+        if gathered != Gather::Turn {
+            return gathered;
+        }
+        let detection = self.detection.get();
+        let counters = &mut self.counters;
+        watch.lap(&mut counters.stage_nanos.handover);
+
+        self.owner.measure(&self.gathered, detection, &mut self.due, counters);
+        watch.lap(&mut counters.stage_nanos.features);
+
+        self.due.score(detection.model());
+        watch.lap(&mut counters.stage_nanos.model);
+
+        self.due.judge(detection, counters);
+        watch.lap(&mut counters.stage_nanos.judge);
+
+        for verdict in self.due.verdicts() {
+            // The only line of the data path that can lose a verdict.
+            match self.verdicts.offer(Report::Verdict(*verdict)) {
+                Ok(()) => counters.enqueued += 1,
+                Err(_) => counters.ring_was_full_for(verdict.level),
+            }
+        }
+        let turn_ended = self.verdicts.offer(Report::TurnEnd(self.gathered.number()));
+        debug_assert!(
+            turn_ended.is_ok() || self.verdicts.is_abandoned(),
+            "room was made sure of above"
+        );
+        watch.lap(&mut counters.stage_nanos.ring);
+
+        let took = self.clock(watch.last).nanos_since(self.gathered.received());
+        self.latency.saturating_record_n(took.unsigned_abs(), self.due.verdicts().len() as u64);
+        Gather::Turn
+    }
+
+    /// The time since the start, in the shape in which a turn carries it.
+    fn clock(&self, now: Instant) -> Timestamp {
+        Timestamp::from_nanos(
+            i64::try_from(now.duration_since(self.started).as_nanos()).unwrap_or(i64::MAX),
+        )
+    }
+}
+
+/// Decodes a batch. What is not decoded is counted by reason.
+fn decode_all<'batch>(
+    batch: &'batch Batch,
+    packets: &mut ArrayVec<Packet<'batch>, TURN_FRAMES_MAX>,
+    counters: &mut Counters,
+) {
+    for frame in batch.frames() {
+        counters.taken += 1;
+        counters.taken_bytes += u64::from(frame.wire_length);
+        match decode::decode(&frame) {
+            Ok(packet) => {
+                counters.decoded += 1;
+                packets.push(packet);
+            }
+            Err(refused) => counters.not_decoded(refused),
+        }
+    }
+}
+
+/// Reads the clock once per stage and turn, never per packet.
+struct Stopwatch {
+    last: Instant,
+}
+
+impl Stopwatch {
+    fn start() -> Self {
+        Self { last: Instant::now() }
+    }
+
+    fn lap(&mut self, stage: &mut u64) {
+        let now = Instant::now();
+        *stage += u64::try_from(now.duration_since(self.last).as_nanos()).unwrap_or(u64::MAX);
+        self.last = now;
+    }
+}
