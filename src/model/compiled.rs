@@ -17,6 +17,9 @@ use super::score::{AnomalyScore, Normaliser, leaf_path};
 const ROWS_TOGETHER: usize = 16;
 /// Trees that take a single row together.
 const TREES_TOGETHER: usize = 10;
+/// Steps that are written out one after the other: the depth of a tree of 256 rows. Steps too many do no harm: they stay at
+/// the leaf.
+const STEPS_PER_ROUND: u32 = 8;
 /// The features of a row, and one lane more, so that four bits index it.
 const LANES: usize = 16;
 
@@ -65,8 +68,8 @@ pub(super) struct CompiledForest {
     paths: Box<[u32]>,
     /// Where each tree begins.
     roots: Box<[u32]>,
-    /// Edges of the longest path: how many steps every row takes.
-    steps: u32,
+    /// How many rounds of steps every row takes, so that it has come to a leaf whichever way it went.
+    rounds: u32,
     normaliser: Normaliser,
 }
 
@@ -86,7 +89,7 @@ impl CompiledForest {
             nodes: nodes.into(),
             paths: paths.into(),
             roots: roots.into(),
-            steps: forest.depth(),
+            rounds: forest.depth().div_ceil(STEPS_PER_ROUND),
             normaliser: forest.normaliser(),
         }
     }
@@ -115,54 +118,75 @@ impl CompiledForest {
 
     /// The path lengths of one row, summed over all trees, in units: ten trees in flight.
     pub(super) fn path_sum(&self, row: &FeatureVector) -> u64 {
+        let tables = self.tables();
         let row = lanes(row);
         let (groups, rest) = self.roots.as_chunks::<TREES_TOGETHER>();
         let mut sum = 0;
         for group in groups {
             let mut at = *group;
-            for _ in 0..self.steps {
-                for at in &mut at {
-                    *at = self.node(*at).next(&row);
+            for _ in 0..self.rounds {
+                for _ in 0..STEPS_PER_ROUND {
+                    at = at.map(|at| tables.node(at).next(&row));
                 }
             }
-            sum += at.iter().map(|&leaf| self.path(leaf)).sum::<u64>();
+            sum += at.map(|leaf| tables.path(leaf)).iter().sum::<u64>();
         }
         for &root in rest {
-            let leaf = (0..self.steps).fold(root, |at, _| self.node(at).next(&row));
-            sum += self.path(leaf);
+            let steps = 0..self.rounds * STEPS_PER_ROUND;
+            sum += tables.path(steps.fold(root, |at, _| tables.node(at).next(&row)));
         }
         sum
     }
 
     /// The same for sixteen rows: all of them in flight in one tree after the other.
     fn path_sums(&self, rows: &[FeatureVector; ROWS_TOGETHER]) -> [u64; ROWS_TOGETHER] {
+        let tables = self.tables();
         let rows = rows.each_ref().map(lanes);
         let mut sums = [0_u64; ROWS_TOGETHER];
         for &root in &self.roots {
             let mut at = [root; ROWS_TOGETHER];
-            for _ in 0..self.steps {
-                for (at, row) in at.iter_mut().zip(&rows) {
-                    *at = self.node(*at).next(row);
+            for _ in 0..self.rounds {
+                for _ in 0..STEPS_PER_ROUND {
+                    for (at, row) in at.iter_mut().zip(&rows) {
+                        *at = tables.node(*at).next(row);
+                    }
                 }
             }
             for (sum, leaf) in sums.iter_mut().zip(at) {
                 // Cannot wrap: at most 1,024 trees of less than 2^32 units each.
-                *sum = sum.wrapping_add(self.path(leaf));
+                *sum = sum.wrapping_add(tables.path(leaf));
             }
         }
         sums
     }
 
+    /// What a walk looks things up in, taken out of `self` once: kept in registers, it is a third faster.
+    fn tables(&self) -> Tables<'_> {
+        let nodes = &*self.nodes;
+        let paths = self.paths.get(..nodes.len()).unwrap_or_default();
+        Tables { nodes, paths, mask: nodes.len() - 1 }
+    }
+}
+
+/// The arrays of a forest and the mask that keeps any index inside them.
+#[derive(Clone, Copy)]
+struct Tables<'a> {
+    nodes: &'a [Node],
+    paths: &'a [u32],
+    mask: usize,
+}
+
+impl Tables<'_> {
     #[inline(always)]
     #[expect(clippy::indexing_slicing, reason = "masked by the length, which is a power of two")]
     fn node(&self, at: u32) -> Node {
-        self.nodes[at as usize & (self.nodes.len() - 1)]
+        self.nodes[at as usize & self.mask]
     }
 
     #[inline(always)]
     #[expect(clippy::indexing_slicing, reason = "masked by the length, which is a power of two")]
     fn path(&self, at: u32) -> u64 {
-        u64::from(self.paths[at as usize & (self.paths.len() - 1)])
+        u64::from(self.paths[at as usize & self.mask])
     }
 }
 

@@ -27,13 +27,13 @@ const CONTAMINATION_MIN: f64 = 1e-6;
 pub enum ImportError {
     /// It could not be read.
     #[error("the exported forest cannot be read: {0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
     /// It is larger than is allowed.
     #[error("the exported forest is larger than {IMPORT_BYTES_MAX} bytes: export fewer rows")]
     TooLarge,
     /// It is not what the exporter writes.
     #[error("not a forest exported by models/export_sklearn.py: {0}")]
-    Form(#[from] serde_json::Error),
+    Form(serde_json::Error),
     /// It cannot be used.
     #[error("the exported forest cannot be used: {0}")]
     Content(String),
@@ -161,11 +161,11 @@ pub fn import(
 
 fn parse(reader: impl Read) -> Result<Exported, ImportError> {
     let mut bytes = Vec::new();
-    reader.take(IMPORT_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    reader.take(IMPORT_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(ImportError::Io)?;
     if bytes.len() as u64 > IMPORT_BYTES_MAX {
         return Err(ImportError::TooLarge);
     }
-    Ok(serde_json::from_slice(&bytes)?)
+    serde_json::from_slice(&bytes).map_err(ImportError::Form)
 }
 
 fn check_header(exported: &Exported, schema: &ExpectedSchema) -> Result<(), String> {

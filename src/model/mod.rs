@@ -1,4 +1,4 @@
-//! The isolation forest: grown ([`train`]), imported ([`import`]), kept in a file ([`Model::load`]), and asked
+//! The isolation forest: grown ([`train()`]), imported ([`import()`]), kept in a file ([`Model::load`]), and asked
 //! ([`Model::score_batch`], [`Model::risk`], [`Model::explain`]).
 //!
 //! A score is the same in every order and on every machine: path lengths are integers, and what is not an integer goes

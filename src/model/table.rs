@@ -49,12 +49,12 @@ pub enum TableError {
         value: String,
     },
     /// It is no CSV, or could not be read.
-    #[error("{file}: {source}")]
+    #[error("{place}: {error}")]
     Read {
-        /// The table.
-        file: String,
-        /// What was found, with the line.
-        source: csv::Error,
+        /// The table, and the line where it is known.
+        place: String,
+        /// What was found.
+        error: csv::Error,
     },
     /// The scores could not be written.
     #[error("the scores cannot be written: {0}")]
@@ -84,7 +84,7 @@ impl<R: Read> FeatureTable<R> {
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(reader);
         let header = match reader.headers() {
             Ok(header) => header.clone(),
-            Err(source) => return Err(TableError::Read { file: file.to_owned(), source }),
+            Err(error) => return Err(unreadable(file, error)),
         };
         let mut places = [0; FEATURES];
         for (place, name) in places.iter_mut().zip(&schema.names) {
@@ -113,7 +113,7 @@ impl<R: Read> FeatureTable<R> {
         match self.reader.read_record(&mut self.record) {
             Ok(true) => {}
             Ok(false) => return Ok(None),
-            Err(source) => return Err(TableError::Read { file: self.file.clone(), source }),
+            Err(error) => return Err(unreadable(&self.file, error)),
         }
         let mut row = FeatureVector::default();
         for ((slot, &place), name) in row.0.iter_mut().zip(&self.places).zip(&self.names) {
@@ -150,6 +150,11 @@ impl<R: Read> FeatureTable<R> {
     fn packet_fields(&self) -> impl Iterator<Item = &str> {
         self.packet.iter().map(|&(_, place)| self.record.get(place).unwrap_or_default())
     }
+}
+
+fn unreadable(file: &str, error: csv::Error) -> TableError {
+    let line = error.position().map(|position| format!(":{}", position.line()));
+    TableError::Read { place: format!("{file}{}", line.unwrap_or_default()), error }
 }
 
 fn find(file: &str, header: &csv::StringRecord, name: &str) -> Result<Option<usize>, TableError> {
@@ -289,7 +294,7 @@ mod tests {
                 format!("x.csv:3: feature_o is {bad:?}, which is not a finite number")
             );
         }
-        assert!(said(&format!("{good}\n1,2")).starts_with("x.csv: CSV error"));
+        assert!(said(&format!("{good}\n1,2")).starts_with("x.csv:5: CSV error"));
         assert!(said("").contains("is missing"));
     }
 

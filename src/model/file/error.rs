@@ -10,7 +10,7 @@ use super::{FILE_BYTES_MAX, FORMAT_VERSION};
 pub struct ModelError {
     file: String,
     line: Option<u64>,
-    #[source]
+    // Part of the message, so not its source as well: a chain would say it twice.
     fault: Fault,
 }
 
@@ -19,7 +19,7 @@ pub struct ModelError {
 pub enum Fault {
     /// It could not be read.
     #[error("cannot be read: {0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
     /// It is larger than a model can be.
     #[error("larger than {FILE_BYTES_MAX} bytes: no model of this program")]
     TooLarge,

@@ -90,11 +90,12 @@ fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// The bytes of a regular file of at most [`FILE_BYTES_MAX`].
 fn read_limited(path: &Path) -> Result<Vec<u8>, Fault> {
-    if !std::fs::metadata(path)?.is_file() {
+    if !std::fs::metadata(path).map_err(Fault::Io)?.is_file() {
         return Err(Fault::Io(io::Error::other("not a regular file")));
     }
     let mut bytes = Vec::new();
-    File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    let file = File::open(path).map_err(Fault::Io)?;
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(Fault::Io)?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(Fault::TooLarge);
     }
