@@ -36,6 +36,39 @@ pub(super) struct Records {
     header_length: usize,
     nanos_per_unit: i128,
     link: LinkNumber,
+    /// Set for files of versions before 2.4, whose two lengths are not always in today's order.
+    old: Option<OldOrder>,
+}
+
+/// In which order an old file gives the lengths of a frame, and in which byte order.
+///
+/// Before version 2.3 the length on the wire came first; files of 2.3 itself were written either way, and the smaller one is
+/// then the captured length, for no more can be captured than was there (libpcap does the same).
+#[derive(Clone, Copy, Debug)]
+struct OldOrder {
+    is_big_endian: bool,
+    wire_length_comes_first: bool,
+}
+
+impl OldOrder {
+    fn of(header: &PcapHeader) -> Option<Self> {
+        let wire_length_comes_first = header.version_minor < 3;
+        let is_big_endian = header.is_bigendian();
+        (header.version_minor < 4).then_some(Self { is_big_endian, wire_length_comes_first })
+    }
+
+    const fn number(self, bytes: [u8; 4]) -> u32 {
+        if self.is_big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
+    }
+
+    /// Captured length and length on the wire.
+    fn lengths(self, first: u32, second: u32) -> (u32, u32) {
+        if self.wire_length_comes_first || first > second {
+            (second, first)
+        } else {
+            (first, second)
+        }
+    }
 }
 
 type ParseRecord = fn(&[u8]) -> IResult<&[u8], LegacyPcapBlock<'_>, PcapError<&[u8]>>;
@@ -58,12 +91,16 @@ impl Records {
             header_length,
             nanos_per_unit: if header.is_nanosecond_precision() { 1 } else { 1_000 },
             link: link_number(&header),
+            old: OldOrder::of(&header),
         })
     }
 
     /// The next frame; none at the end of the file.
     pub(super) fn next(&self, window: &mut Window) -> Result<Option<Record>, StopReason> {
         window.begin_record();
+        if let Some(order) = self.old {
+            return self.next_old(window, order);
+        }
         loop {
             let unread = window.unread();
             let missing = match (self.parse)(unread) {
@@ -80,6 +117,35 @@ impl Records {
                 return if is_between_records { Ok(None) } else { Err(StopReason::Torn) };
             }
         }
+    }
+
+    fn next_old(&self, window: &mut Window, order: OldOrder) -> Result<Option<Record>, StopReason> {
+        if !window.fill(RECORD_HEADER_LENGTH)? {
+            let is_between_records = window.unread().is_empty();
+            return if is_between_records { Ok(None) } else { Err(StopReason::Torn) };
+        }
+        let Some(header) = window.unread().first_chunk::<RECORD_HEADER_LENGTH>() else {
+            return Err(StopReason::Torn);
+        };
+        let (fields, _) = header.as_chunks::<4>();
+        let &[seconds, fraction, first, second] = fields else { return Err(StopReason::Torn) };
+        let (captured, wire_length) = order.lengths(order.number(first), order.number(second));
+        let nanos = i128::from(order.number(seconds)) * 1_000_000_000
+            + i128::from(order.number(fraction)) * self.nanos_per_unit;
+        let captured = usize::try_from(captured).unwrap_or(usize::MAX);
+        check_frame_length(captured)?;
+        let length = RECORD_HEADER_LENGTH + captured;
+        if !window.fill(length)? {
+            return Err(StopReason::Torn);
+        }
+        Ok(Some(Record {
+            time: clamped(nanos),
+            wire_length: wire_length.max(u32::try_from(captured).unwrap_or(u32::MAX)),
+            link: self.link,
+            begins: RECORD_HEADER_LENGTH,
+            captured,
+            length,
+        }))
     }
 
     fn record(&self, record: &LegacyPcapBlock<'_>, length: usize) -> Result<Record, StopReason> {

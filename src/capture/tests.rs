@@ -576,6 +576,27 @@ fn the_longest_frames_pass_a_few_at_a_time() {
     }
 }
 
+#[test]
+fn files_of_old_versions_give_the_wire_length_first() {
+    // Version 2.3 was written in both orders; there the smaller length is the captured one.
+    for (minor, is_swapped) in [(2, true), (3, true), (3, false)] {
+        for order in [LITTLE, BIG] {
+            let mut file = pcap_header(order, 0xa1b2_c3d4, 1);
+            file[6..8].copy_from_slice(&order.u16(minor));
+            for frame in frames() {
+                let mut record = pcap_record(order, 1_000_000, 0, &frame);
+                if is_swapped {
+                    record[8..16].rotate_left(4);
+                }
+                file.extend(record);
+            }
+            let (got, faults) = read(&file);
+            assert_eq!(faults, vec![]);
+            assert_eq!(got, read(&plain_pcap()).0, "version 2.{minor}, swapped: {is_swapped}");
+        }
+    }
+}
+
 // ---- what the operator is told ----------------------------------------------------------------------------------
 
 #[test]
