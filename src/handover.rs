@@ -458,6 +458,11 @@ impl Digest {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "the numbers of these tests are small"
+)]
 mod tests {
     use super::*;
 

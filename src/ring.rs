@@ -3,7 +3,7 @@
 //! |           | worker ([`Outlet`])                  | collector ([`Inlet`])  |
 //! |-----------|--------------------------------------|------------------------|
 //! | may       | offer                                | take                   |
-//! | when full | gets the report back; decides itself | -                      |
+//! | when full | takes nothing; worker decides       | -                      |
 //! | when empty| -                                    | may sleep              |
 //! | at the end| drops its half                       | sees `is_finished`     |
 
@@ -13,10 +13,6 @@ use crate::verdict::Verdict;
 
 /// What a worker tells the collector.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a ring has slots of one size, and nearly all of them hold verdicts"
-)]
 pub enum Report {
     /// One judged packet, or one victim.
     Verdict(Verdict),
@@ -40,9 +36,9 @@ impl Outlet {
     ///
     /// # Errors
     ///
-    /// A full ring gives the report back: what becomes of it, and of the count, is for the caller to say.
-    pub fn offer(&mut self, report: Report) -> Result<(), Report> {
-        self.0.push(report).map_err(|rtrb::PushError::Full(report)| report)
+    /// A full ring takes nothing: what becomes of the report, and of the count, is for the caller to say.
+    pub fn offer(&mut self, report: Report) -> Result<(), Full> {
+        self.0.push(report).map_err(|rtrb::PushError::Full(_)| Full)
     }
 
     /// Whether `reports` more will fit.
@@ -57,6 +53,11 @@ impl Outlet {
         self.0.is_abandoned()
     }
 }
+
+/// The ring is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the ring is full")]
+pub struct Full;
 
 /// The collector's half.
 #[derive(Debug)]
@@ -81,10 +82,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_ring_gives_the_report_back() {
+    fn a_full_ring_takes_nothing() {
         let (mut outlet, mut inlet) = reports(1);
         assert_eq!(outlet.offer(Report::TurnEnd(1)), Ok(()));
-        assert_eq!(outlet.offer(Report::TurnEnd(2)), Err(Report::TurnEnd(2)));
+        assert_eq!(outlet.offer(Report::TurnEnd(2)), Err(Full));
         assert_eq!(inlet.take(), Some(Report::TurnEnd(1)));
         assert_eq!(inlet.take(), None);
     }

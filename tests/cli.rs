@@ -1,6 +1,8 @@
 //! What each command refuses, and how it says so: one line, the file and the place, and the exit code that says whose
 //! fault it is.
 
+#![cfg(test)]
+
 use std::fs;
 use std::path::Path;
 use std::process::Output;

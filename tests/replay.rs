@@ -1,5 +1,7 @@
 //! Capture files in, verdicts out: the whole data path.
 
+#![cfg(test)]
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;

@@ -1,5 +1,7 @@
 //! What several tests need: the program, generated traffic, and places to write to.
 
+#![cfg(test)]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;

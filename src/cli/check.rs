@@ -26,7 +26,7 @@ impl Check {
 
         let mut page = String::new();
         let mut line = |name: &str, text: String| {
-            writeln!(page, "{name:<10}{text}").expect("a String takes everything")
+            writeln!(page, "{name:<10}{text}").expect("a String takes everything");
         };
         let file = self
             .config

@@ -11,6 +11,7 @@ mod replay;
 pub mod setup;
 mod train;
 
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -90,7 +91,7 @@ const EXIT_OPERATION: u8 = 1;
 
 impl Failure {
     /// Something failed while it was done.
-    fn operation(message: impl ToString) -> Self {
+    fn operation(message: impl Display) -> Self {
         Self { code: EXIT_OPERATION, lines: vec![message.to_string()] }
     }
 
@@ -100,12 +101,12 @@ impl Failure {
     }
 
     /// The command line asks for what can't be.
-    fn usage(message: impl ToString) -> Self {
+    fn usage(message: impl Display) -> Self {
         Self { code: EXIT_USAGE, lines: vec![message.to_string()] }
     }
 
     /// The configuration, or a file that it names, is wrong; nothing was started.
-    fn configuration(message: impl ToString) -> Self {
+    fn configuration(message: impl Display) -> Self {
         Self { code: EXIT_CONFIGURATION, lines: vec![message.to_string()] }
     }
 

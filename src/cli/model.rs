@@ -94,7 +94,7 @@ fn verify(model: &Model) -> Result<(), Failure> {
 fn inspect(model: &Model) -> Result<(), Failure> {
     let mut page = String::new();
     let mut line = |name: &str, text: String| {
-        writeln!(page, "{name:<14}{text}").expect("a String takes everything")
+        writeln!(page, "{name:<14}{text}").expect("a String takes everything");
     };
     let (about, training, forest) = (model.about(), model.training(), model.forest());
     line("name", about.name.clone());

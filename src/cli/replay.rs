@@ -89,7 +89,7 @@ impl FromStr for Speed {
             "real" => Ok(Self::Times(1.0)),
             _ => {
                 let times = text.strip_prefix('x').ok_or_else(must)?;
-                let times: f64 = times.parse().map_err(|_| must())?;
+                let times: f64 = times.parse().map_err(|_not_a_number| must())?;
                 if times.is_finite() && times > 0.0 { Ok(Self::Times(times)) } else { Err(must()) }
             }
         }

@@ -17,7 +17,7 @@ use crate::time::Timestamp;
 use crate::verdict::{Detection, Policy};
 
 /// Counts of rules that can be open at once, in all shards together.
-const THRESHOLDS: usize = 1 << 16;
+const THRESHOLDS: usize = 1 << 18;
 
 pub(super) fn load_config(argument: &ConfigArgument) -> Result<Config, Failure> {
     Config::load(argument.config.as_deref()).map_err(Failure::configuration)

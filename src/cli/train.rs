@@ -100,9 +100,11 @@ impl Train {
         let stem = self.out.file_stem().map(|stem| stem.to_string_lossy().into_owned());
         let created_at = match self.created_at {
             None => setup::now(),
-            Some(moment) => i64::try_from(moment.as_nanosecond())
-                .map(Timestamp::from_nanos)
-                .map_err(|_| Failure::usage("--created-at: must lie between 1677 and 2262"))?,
+            Some(moment) => {
+                i64::try_from(moment.as_nanosecond()).map(Timestamp::from_nanos).map_err(
+                    |_out_of_range| Failure::usage("--created-at: must lie between 1677 and 2262"),
+                )?
+            }
         };
         Ok(TrainParams {
             trees: self.trees,
@@ -220,6 +222,11 @@ pub(super) fn sha256_of(path: &Path) -> Result<String, Failure> {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the numbers of these tests are small"
+)]
 mod tests {
     use super::*;
 
