@@ -5,6 +5,7 @@ mod support; // the program, generated traffic, places to write to
 mod architecture; // who imports whom, what the data path does without, how files look
 mod capture; // captures of others, and other programs on captures written here
 mod cli; // what each command refuses, and how it says so
+mod corpus; // real captures through the whole data path, against the oracle
 mod decode; // real frames, and another decoder
 mod evaluate; // labels and judged packets in, detection quality out
 mod features; // each of the 15, against an oracle that looks at every earlier packet again
