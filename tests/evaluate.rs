@@ -109,10 +109,18 @@ fn a_source_counts_by_its_worst_packet() {
 fn false_alarms_are_stated_per_hour_of_traffic() {
     let normal = small_report().normal;
     assert_eq!((normal.packets, normal.sources), (4, 2));
-    assert!((normal.hours - 1.0).abs() < 1e-9);
-    assert_eq!(normal.warnings_per_hour, Some(1.0));
+    // The packets of one minute, then silence for the rest of an hour, in which nobody was watching.
+    assert!((normal.hours - 1.0 / 60.0).abs() < 1e-9);
+    assert_eq!(normal.warnings_per_hour, Some(60.0));
     assert_eq!(normal.highs_per_hour, Some(0.0));
     assert_eq!(normal.alerted_sources, 1);
+}
+
+#[test]
+fn the_worst_verdict_on_an_attacker_is_held_against_that_on_a_bystander() {
+    let bystanders = small_report().bystanders;
+    assert_eq!((bystanders.captures, bystanders.attacker_above), (1, 1), "HIGH against WARNING");
+    assert_eq!((bystanders.same_level, bystanders.attacker_below), (0, 0));
 }
 
 #[test]

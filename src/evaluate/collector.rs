@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::judged::{Detector, HIGH, Judged, Place, Scores, WARNING};
 use super::labels::{CaptureTruth, Kinds, Labels};
 use super::ranking::{Pairs, Ranking, Side};
-use super::report::{Alerting, Normal, PrecisionAt, Quality, Report, Row, Skipped};
+use super::report::{Alerting, Bystanders, Normal, PrecisionAt, Quality, Report, Row, Skipped};
 use crate::address::Address;
 use crate::time::Timestamp;
 
@@ -14,6 +14,8 @@ const PRECISION_AT: [u64; 3] = [10, 100, 1_000];
 const NORMAL: u16 = 0;
 const OVERALL: &str = "all attacks";
 const SECONDS_PER_HOUR: f64 = 3_600.0;
+/// Silence that counts as observed time; of a longer one, as between days in one file, nothing does.
+const SILENCE_SECS_MAX: f64 = 300.0;
 
 /// Collects judged packets: `begin_capture`, `push` for each, `end_capture`; then `report`.
 #[derive(Debug)]
@@ -29,6 +31,7 @@ pub struct Collector {
     left_out: u64,
     unlabelled: u64,
     normal_seconds: f64,
+    bystanders: Bystanders,
 }
 
 /// A packet's scores and kind: 28 bytes for each packet of the captures.
@@ -53,7 +56,8 @@ struct Current {
     truth: Truth,
     sources: BTreeMap<Address, Source>,
     occurrences: BTreeMap<u16, Spell>,
-    span: Option<(Timestamp, Timestamp)>,
+    latest: Option<Timestamp>,
+    seconds: f64,
     has_normal: bool,
 }
 
@@ -87,6 +91,12 @@ impl Collector {
             left_out: 0,
             unlabelled: 0,
             normal_seconds: 0.0,
+            bystanders: Bystanders {
+                captures: 0,
+                attacker_above: 0,
+                same_level: 0,
+                attacker_below: 0,
+            },
         }
     }
 
@@ -115,7 +125,8 @@ impl Collector {
             truth,
             sources: BTreeMap::new(),
             occurrences: BTreeMap::new(),
-            span: None,
+            latest: None,
+            seconds: 0.0,
             has_normal: false,
         });
         is_scored
@@ -146,11 +157,14 @@ impl Collector {
     /// Ends the capture that was begun.
     pub fn end_capture(&mut self) {
         let Some(current) = self.current.take() else { return };
+        if let Some((attacker, bystander)) = current.worst_levels() {
+            self.bystanders.add(attacker, bystander);
+        }
+        if current.has_normal {
+            self.normal_seconds += current.seconds;
+        }
         self.sources.extend(current.sources.into_values());
         self.occurrences.extend(current.occurrences);
-        if let Some((first, last)) = current.span.filter(|_| current.has_normal) {
-            self.normal_seconds += last.secs_since(first);
-        }
     }
 
     /// The report over all captures so far.
@@ -169,6 +183,7 @@ impl Collector {
             left_out_packets: self.left_out,
             unlabelled_packets: self.unlabelled,
             normal: self.normal(),
+            bystanders: self.bystanders,
             packets,
             sources,
         }
@@ -236,9 +251,23 @@ impl Collector {
 }
 
 impl Current {
+    /// The worst verdict on an attacker and on a bystander, where the capture has both.
+    fn worst_levels(&self) -> Option<(u8, u8)> {
+        let worst = |attackers: bool| {
+            let sources =
+                self.sources.values().filter(|source| source.kinds.is_empty() != attackers);
+            sources.map(|source| source.scores.level()).max()
+        };
+        Some((worst(true)?, worst(false)?))
+    }
+
     fn add(&mut self, judged: &Judged, kind: u16, fresh: &Source) {
-        let (first, last) = self.span.unwrap_or((judged.time, judged.time));
-        self.span = Some((first.min(judged.time), last.max(judged.time)));
+        let latest = self.latest.unwrap_or(judged.time);
+        let silence = judged.time.secs_since(latest);
+        if silence <= SILENCE_SECS_MAX {
+            self.seconds += silence;
+        }
+        self.latest = Some(latest.max(judged.time));
         let source = self.sources.entry(judged.source).or_insert_with(|| fresh.clone());
         source.scores.worsen(&fresh.scores);
         if kind == NORMAL {

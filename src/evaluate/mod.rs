@@ -21,4 +21,4 @@ pub use collector::Collector;
 pub use judged::{Detector, Judged};
 pub use labels::{CaptureLabels, LabelError, Labels, PacketLabels};
 pub use ranking::{Pairs, Ranking, Side};
-pub use report::{Alerting, Normal, PrecisionAt, Quality, Report, Row, Skipped};
+pub use report::{Alerting, Bystanders, Normal, PrecisionAt, Quality, Report, Row, Skipped};

@@ -18,6 +18,8 @@ pub struct Report {
     pub unlabelled_packets: u64,
     /// What the sensor does on normal traffic.
     pub normal: Normal,
+    /// The worst verdict on an attacker against the worst on anybody else in the same capture.
+    pub bystanders: Bystanders,
     /// Each packet for itself: all attacks first, then each.
     pub packets: Vec<Row>,
     /// Each source by its worst packet: all attacks first, then each.
@@ -40,7 +42,7 @@ pub struct Normal {
     pub packets: u64,
     /// Sources without an attack, counted in each capture.
     pub sources: u64,
-    /// How long the captures with normal traffic last together, hours.
+    /// How long the captures with normal traffic last together, hours; silences of more than five minutes left out.
     pub hours: f64,
     /// Normal packets with a verdict of WARNING or above.
     pub warning_packets: u64,
@@ -74,6 +76,30 @@ impl Normal {
             warnings_per_hour: per_hour(warning_packets),
             highs_per_hour: per_hour(high_packets),
             alerted_sources_per_hour: per_hour(alerted_sources),
+        }
+    }
+}
+
+/// In how many captures with both attackers and bystanders an attacker has the worst verdict of all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Bystanders {
+    /// Captures with both.
+    pub captures: u64,
+    /// The attacker's worst level is above that of every bystander.
+    pub attacker_above: u64,
+    /// The worst levels are the same.
+    pub same_level: u64,
+    /// A bystander's worst level is above that of every attacker.
+    pub attacker_below: u64,
+}
+
+impl Bystanders {
+    pub(super) fn add(&mut self, attacker: u8, bystander: u8) {
+        self.captures += 1;
+        match attacker.cmp(&bystander) {
+            std::cmp::Ordering::Greater => self.attacker_above += 1,
+            std::cmp::Ordering::Equal => self.same_level += 1,
+            std::cmp::Ordering::Less => self.attacker_below += 1,
         }
     }
 }
@@ -187,13 +213,27 @@ impl fmt::Display for Report {
         let normal = &self.normal;
         writeln!(
             f,
-            "normal traffic: {} packets of {} sources in {:.2} h; alerts per hour: {} WARNING+, {} HIGH+, {} sources",
-            normal.packets,
-            normal.sources,
-            normal.hours,
+            "normal traffic: {} packets of {} sources in {:.2} h",
+            normal.packets, normal.sources, normal.hours
+        )?;
+        writeln!(
+            f,
+            "false alarms: WARNING+ {} packets ({}/h), HIGH+ {} packets ({}/h), {} sources ({}/h)",
+            normal.warning_packets,
             rate(normal.warnings_per_hour),
+            normal.high_packets,
             rate(normal.highs_per_hour),
+            normal.alerted_sources,
             rate(normal.alerted_sources_per_hour)
+        )?;
+        let bystanders = &self.bystanders;
+        writeln!(
+            f,
+            "worst verdict in a capture with attackers and bystanders ({}): attacker's {}, the same {}, bystander's {}",
+            bystanders.captures,
+            bystanders.attacker_above,
+            bystanders.same_level,
+            bystanders.attacker_below
         )?;
         table(f, "packets", &self.packets)?;
         table(f, "sources", &self.sources)
