@@ -8,6 +8,7 @@ use super::{ConfigArgument, Failure};
 use crate::config::{Config, Origin, Unsupported};
 use crate::features::{FeatureParams, SCHEMA, SCHEMA_VERSION, fingerprint};
 use crate::intel::{Decoys, IntelReport, IntelSet};
+use crate::latest::Publisher;
 use crate::model::{ExpectedSchema, Model};
 use crate::owner::OwnerParams;
 use crate::rules::{DEFAULT_RULES, LoadReport, RuleSet, RuleText, Variables};
@@ -64,6 +65,47 @@ fn hash_key(config: &Config) -> [u64; 2] {
     [(key >> 64) as u64, key as u64]
 }
 
+/// The detection in force, and what is needed to replace it.
+///
+/// A reload builds the next detection aside and replaces the old one whole; when anything is wrong with it, the old one stays.
+#[derive(Debug)]
+pub struct Reloader {
+    published: Publisher<Detection>,
+    /// What the feeds in force held: one that lost nearly everything is refused.
+    feeds: IntelReport,
+}
+
+impl Reloader {
+    /// The first detection.
+    ///
+    /// # Errors
+    ///
+    /// The first file that can't be used, with its place and reason.
+    pub fn start(config: &Config) -> Result<Self, Failure> {
+        let (detection, feeds) = build(config, load_model(&config.model.origin)?, None)?;
+        Ok(Self { published: Publisher::new(detection), feeds })
+    }
+
+    /// Replaces the detection by what the configuration's files say now. Workers see it at their next turn.
+    ///
+    /// # Errors
+    ///
+    /// The first file that can't be used, with its place and reason; the old detection stays in force.
+    pub fn reload(&mut self, config: &Config) -> Result<(), Failure> {
+        let (detection, feeds) =
+            build(config, load_model(&config.model.origin)?, Some(&self.feeds))?;
+        self.published.replace(detection);
+        self.feeds = feeds;
+        Ok(())
+    }
+
+    /// Where the detection in force can be seen.
+    #[must_use]
+    pub const fn published(&self) -> &Publisher<Detection> {
+        &self.published
+    }
+}
+
 /// Everything that decides a verdict, as the configuration names it.
 ///
 /// # Errors
@@ -76,10 +118,19 @@ pub fn load_detection(config: &Config) -> Result<Detection, Failure> {
 
 /// The configured detection, but with this model.
 pub(super) fn detection_with(config: &Config, model: Model) -> Result<Detection, Failure> {
+    build(config, model, None).map(|(detection, _)| detection)
+}
+
+fn build(
+    config: &Config,
+    model: Model,
+    feeds: Option<&IntelReport>,
+) -> Result<(Detection, IntelReport), Failure> {
     let (rules, _) = load_rules(config)?;
-    let (intel, _) = load_intel(config)?;
+    let (intel, feeds) =
+        IntelSet::load(&config.intel, now(), feeds).map_err(Failure::configuration)?;
     let decoys = Decoys::new(config.decoys.decoys.clone());
-    Ok(Detection::new(model, rules, intel, decoys, Policy::new(config.policy)))
+    Ok((Detection::new(model, rules, intel, decoys, Policy::new(config.policy)), feeds))
 }
 
 /// The rules, and what became of each of them.
