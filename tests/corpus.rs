@@ -15,6 +15,7 @@ use phantomnet::features::{FeatureVector, PacketEvidence, index};
 use phantomnet::handover::Digest;
 use phantomnet::latest::Publisher;
 use phantomnet::sensor;
+use phantomnet::time::Timestamp;
 use phantomnet::verdict::{Detection, Verdict};
 
 use crate::oracle::Oracle;
@@ -86,7 +87,7 @@ fn compare(detection: &Publisher<Detection>, capture: &Path) -> Result<(usize, u
 }
 
 fn default_detection() -> Publisher<Detection> {
-    Publisher::new(setup::load_detection(&Config::default()).unwrap())
+    Publisher::new(setup::load_detection(&Config::default(), Timestamp::EPOCH).unwrap())
 }
 
 #[test]

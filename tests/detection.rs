@@ -7,13 +7,14 @@ use std::fs;
 
 use phantomnet::cli::setup::{self, Reloader};
 use phantomnet::config::Config;
+use phantomnet::time::Timestamp;
 
 use crate::support::folder;
 
 fn version_with(folder: &std::path::Path, config: &str) -> u32 {
     let config =
         Config::parse(config, &folder.join("phantomnet.toml")).expect("the configuration is good");
-    setup::load_detection(&config).expect("its files are good").version()
+    setup::load_detection(&config, Timestamp::EPOCH).expect("its files are good").version()
 }
 
 #[test]

@@ -11,6 +11,7 @@ use phantomnet::latest::Publisher;
 use phantomnet::owner::{Owner, Placement};
 use phantomnet::ring;
 use phantomnet::synth::{Attack, GeneratedFrames, Plan};
+use phantomnet::time::Timestamp;
 use phantomnet::worker::{Parts, Worker};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Stats, StatsAlloc};
 
@@ -67,7 +68,7 @@ fn prepared() -> Prepared {
 fn a_worker_allocates_nothing_after_its_first_turns() {
     let config = Config::default();
     let params = setup::sensor_params(&config, 1).unwrap();
-    let detection = Publisher::new(setup::load_detection(&config).unwrap());
+    let detection = Publisher::new(setup::load_detection(&config, Timestamp::EPOCH).unwrap());
     let placement = Placement::new(params.keyer, 1);
     let (outlet, mut inlet) = ring::reports(1 << 16);
     let worker = Worker::new(Parts {

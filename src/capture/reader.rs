@@ -55,6 +55,12 @@ impl Reader {
         Self { files, order, progress, frames: 0, turn: 0 }
     }
 
+    /// The time of the frame that comes next, if there is one.
+    #[must_use]
+    pub fn next_time(&self) -> Option<Timestamp> {
+        self.order.peek().map(|Reverse((time, _))| *time)
+    }
+
     /// What was wrong with the files, as far as they have been read: at most one reason to stop per file, and its link
     /// types that cannot be decoded.
     #[must_use]

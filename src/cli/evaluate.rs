@@ -11,6 +11,7 @@ use crate::collect::Sink;
 use crate::evaluate::{Collector, Judged, Labels};
 use crate::latest::Publisher;
 use crate::sensor;
+use crate::time::Timestamp;
 use crate::verdict::{Detection, Verdict};
 
 /// Arguments of `evaluate`.
@@ -54,8 +55,10 @@ impl Evaluate {
         let config = setup::load_config(&self.config)?;
         let params = setup::sensor_params(&config, 1)?;
         let detection = Publisher::new(match &self.model {
-            Some(path) => setup::detection_with(&config, setup::load_model_file(path)?)?,
-            None => setup::load_detection(&config)?,
+            Some(path) => {
+                setup::detection_with(&config, setup::load_model_file(path)?, Timestamp::EPOCH)?
+            }
+            None => setup::load_detection(&config, Timestamp::EPOCH)?,
         });
         let mut collector =
             Collector::new(Labels::read(&self.labels).map_err(Failure::configuration)?);

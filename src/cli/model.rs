@@ -145,8 +145,10 @@ fn inspect(model: &Model) -> Result<(), Failure> {
 impl Score {
     fn run(self) -> Result<(), Failure> {
         let model = load(self.model.as_deref())?;
+        let input = open(&self.input)?;
+        output::refuse_overwriting(&[&self.out], std::slice::from_ref(&self.input))?;
         let out = output::create(&self.out)?;
-        score_csv(&model, &self.input.display().to_string(), open(&self.input)?, out)
+        score_csv(&model, &self.input.display().to_string(), input, out)
             .map_err(Failure::operation)?;
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! Standard output and standard error, and files that are written.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::Failure;
@@ -9,21 +10,75 @@ use super::Failure;
 /// A buffered file, or standard output for `-`.
 pub(super) fn create(path: &Path) -> Result<Box<dyn Write + Send>, Failure> {
     if path.as_os_str() == "-" {
-        return Ok(Box::new(BufWriter::new(io::stdout())));
+        return Ok(Box::new(BufWriter::new(StandardOutput { reader_left: false })));
     }
     let file = File::create(path)
         .map_err(|error| Failure::operation(format!("{}: {error}", path.display())))?;
     Ok(Box::new(BufWriter::with_capacity(1 << 18, file)))
 }
 
-/// Prints to standard output. A reader that went away (`| head`) is no failure.
-pub(super) fn print(text: &str) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::operation(format!("standard output: {error}")))
+/// Refuses an output that is one of the inputs, or another output: writing it would destroy what is still to be read.
+pub(super) fn refuse_overwriting<P: AsRef<Path>>(
+    outputs: &[&Path],
+    inputs: &[P],
+) -> Result<(), Failure> {
+    for (nth, output) in outputs.iter().enumerate() {
+        let mut others = outputs.iter().take(nth).copied().chain(inputs.iter().map(AsRef::as_ref));
+        if let Some(other) = others.find(|other| is_same_file(output, other)) {
+            let (output, other) = (output.display(), other.display());
+            return Err(Failure::usage(format!(
+                "{output}: would overwrite {other}; name another file"
+            )));
         }
-        _ => Ok(()),
+    }
+    Ok(())
+}
+
+/// Whether both name one regular file, by whatever path. Devices and pipes may be shared.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    match (fs::metadata(one), fs::metadata(other)) {
+        (Ok(one), Ok(other)) => {
+            one.is_file() && one.dev() == other.dev() && one.ino() == other.ino()
+        }
+        _ => one == other && one.as_os_str() != "-",
+    }
+}
+
+/// Prints to standard output.
+pub(super) fn print(text: &str) -> Result<(), Failure> {
+    let mut out = StandardOutput { reader_left: false };
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|error| Failure::operation(format!("standard output: {error}")))
+}
+
+/// Standard output whose reader may go away before the end (`| head`): that is no failure, and nothing more is written.
+struct StandardOutput {
+    reader_left: bool,
+}
+
+impl Write for StandardOutput {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.reader_left {
+            return Ok(bytes.len());
+        }
+        match io::stdout().lock().write(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.reader_left = true;
+                Ok(bytes.len())
+            }
+            written => written,
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match io::stdout().lock().flush() {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.reader_left = true;
+                Ok(())
+            }
+            flushed => flushed,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! `phantomnet replay`: capture files in, verdicts out.
 
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -102,9 +102,11 @@ impl Replay {
         self.refuse_shared_standard_output()?;
         let config = setup::load_config(&self.config)?;
         let params = setup::sensor_params(&config, self.workers)?;
-        let detection = Publisher::new(setup::load_detection(&config)?);
-        let judging = detection.current();
         let reader = Reader::open(&self.captures).map_err(Failure::operation)?;
+        let moment = reader.next_time().unwrap_or_default();
+        let detection = Publisher::new(setup::load_detection(&config, moment)?);
+        let judging = detection.current();
+        self.refuse_overwriting()?;
 
         let mut dump = match &self.dump_features {
             Some(path) => Some(self.feature_dump(path)?),
@@ -142,11 +144,18 @@ impl Replay {
 
     fn feature_dump(
         &self,
-        path: &std::path::Path,
+        path: &Path,
     ) -> Result<FeatureDump<Box<dyn std::io::Write + Send>>, Failure> {
         let name = path.display().to_string();
         FeatureDump::new(output::create(path)?, name.clone())
             .map_err(|error| Failure::operation(format!("{name}: {error}")))
+    }
+
+    /// An output that is one of the captures, or the other output, would destroy it.
+    fn refuse_overwriting(&self) -> Result<(), Failure> {
+        let outputs: Vec<&Path> =
+            [&self.eve, &self.dump_features].into_iter().flatten().map(PathBuf::as_path).collect();
+        output::refuse_overwriting(&outputs, &self.captures)
     }
 
     /// Two streams on one standard output would be of use to nobody.

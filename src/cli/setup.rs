@@ -82,7 +82,7 @@ impl Reloader {
     ///
     /// The first file that can't be used, with its place and reason.
     pub fn start(config: &Config) -> Result<Self, Failure> {
-        let (detection, feeds) = build(config, load_model(&config.model.origin)?, None)?;
+        let (detection, feeds) = build(config, load_model(&config.model.origin)?, None, now())?;
         Ok(Self { published: Publisher::new(detection), feeds })
     }
 
@@ -93,7 +93,7 @@ impl Reloader {
     /// The first file that can't be used, with its place and reason; the old detection stays in force.
     pub fn reload(&mut self, config: &Config) -> Result<(), Failure> {
         let (detection, feeds) =
-            build(config, load_model(&config.model.origin)?, Some(&self.feeds))?;
+            build(config, load_model(&config.model.origin)?, Some(&self.feeds), now())?;
         self.published.replace(detection);
         self.feeds = feeds;
         Ok(())
@@ -106,29 +106,36 @@ impl Reloader {
     }
 }
 
-/// Everything that decides a verdict, as the configuration names it.
+/// Everything that decides a verdict, as the configuration names it, with the intelligence in force at `moment`.
+///
+/// A replay takes the time of its first packet: the wall clock would make its verdicts depend on when it is run.
 ///
 /// # Errors
 ///
 /// The first file that can't be used, with its place and reason; nothing is half loaded.
-pub fn load_detection(config: &Config) -> Result<Detection, Failure> {
+pub fn load_detection(config: &Config, moment: Timestamp) -> Result<Detection, Failure> {
     let model = load_model(&config.model.origin)?;
-    detection_with(config, model)
+    detection_with(config, model, moment)
 }
 
 /// The configured detection, but with this model.
-pub(super) fn detection_with(config: &Config, model: Model) -> Result<Detection, Failure> {
-    build(config, model, None).map(|(detection, _)| detection)
+pub(super) fn detection_with(
+    config: &Config,
+    model: Model,
+    moment: Timestamp,
+) -> Result<Detection, Failure> {
+    build(config, model, None, moment).map(|(detection, _)| detection)
 }
 
 fn build(
     config: &Config,
     model: Model,
     feeds: Option<&IntelReport>,
+    moment: Timestamp,
 ) -> Result<(Detection, IntelReport), Failure> {
     let (rules, _) = load_rules(config)?;
     let (intel, feeds) =
-        IntelSet::load(&config.intel, now(), feeds).map_err(Failure::configuration)?;
+        IntelSet::load(&config.intel, moment, feeds).map_err(Failure::configuration)?;
     let decoys = Decoys::new(config.decoys.decoys.clone());
     Ok((Detection::new(model, rules, intel, decoys, Policy::new(config.policy)), feeds))
 }
@@ -155,7 +162,7 @@ pub(super) fn load_rules(config: &Config) -> Result<(RuleSet, LoadReport), Failu
     Ok((rules, report))
 }
 
-/// The intelligence, and what became of each feed. An indicator that has expired by now is left out.
+/// The intelligence in force now, and what became of each feed.
 pub(super) fn load_intel(config: &Config) -> Result<(IntelSet, IntelReport), Failure> {
     IntelSet::load(&config.intel, now(), None).map_err(Failure::configuration)
 }
@@ -189,7 +196,8 @@ pub(super) fn expected_schema() -> ExpectedSchema {
     )
 }
 
-/// The wall clock, for what expires and for what is dated: never for a verdict.
+/// The wall clock, for what is dated, and for what expires where traffic is live or only checked: never for a
+/// replayed verdict.
 pub(super) fn now() -> Timestamp {
     let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_nanos(i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX))

@@ -70,6 +70,7 @@ pub(super) struct Train {
 impl Train {
     pub(super) fn run(self) -> Result<(), Failure> {
         let config = setup::load_config(&self.config)?;
+        output::refuse_overwriting(&[&self.out], &self.from)?;
         let mut rows = Vec::new();
         let mut sources = Vec::new();
         for path in &self.from {
@@ -136,8 +137,9 @@ impl Train {
 
 /// Sends a capture through the data path for its features. They do not depend on any model, so a blank one will do.
 fn measure(path: &Path, config: &Config, sample: &mut Sample) -> Result<(), Failure> {
-    let detection = Publisher::new(setup::detection_with(config, blank_model())?);
     let reader = Reader::open(&[path]).map_err(Failure::operation)?;
+    let moment = reader.next_time().unwrap_or_default();
+    let detection = Publisher::new(setup::detection_with(config, blank_model(), moment)?);
     let replayed =
         sensor::replay(reader, &detection, &setup::sensor_params(config, 1)?, vec![sample]);
     let faults = replayed.source.faults();

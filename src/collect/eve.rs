@@ -5,10 +5,12 @@
 
 use std::io::{self, Write};
 
-use serde_json::{Map, Value, json};
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
 
 use super::Sink;
-use crate::features::SCHEMA;
+use super::classification::description_of;
+use crate::features::{FeatureVector, SCHEMA};
 use crate::handover::Digest;
 use crate::intel::IntelEntryIndex;
 use crate::rules::Rule;
@@ -42,7 +44,7 @@ impl<W: Write> Sink for EveWriter<W> {
         if verdict.level == Level::Safe {
             return Ok(());
         }
-        serde_json::to_writer(&mut self.out, &event(verdict, detection))?;
+        serde_json::to_writer(&mut self.out, &Event::of(verdict, detection))?;
         self.out.write_all(b"\n")
     }
 
@@ -51,122 +53,204 @@ impl<W: Write> Sink for EveWriter<W> {
     }
 }
 
-fn event(verdict: &Verdict, detection: &Detection) -> Value {
-    let packet = &verdict.digest;
-    let mut event = Map::new();
-    let mut put = |key: &str, value: Value| event.insert(key.to_owned(), value);
-    put("timestamp", json!(eve_time(packet.time)));
-    put("event_type", json!("alert"));
-    put("pcap_cnt", json!(packet.sequence));
-    put("src_ip", json!(packet.source.to_string()));
-    put("dest_ip", json!(packet.destination.to_string()));
-    if let Some((source, destination)) = packet.ports() {
-        put("src_port", json!(source));
-        put("dest_port", json!(destination));
-    } else if let Some((kind, code)) = packet.icmp() {
-        put("icmp_type", json!(kind));
-        put("icmp_code", json!(code));
-    }
-    put("proto", json!(protocol_name(packet.protocol)));
-    if packet.vlan != 0 {
-        put("vlan", json!([packet.vlan]));
-    }
-    if let Some(id) = community_id(packet) {
-        put("community_id", json!(id));
-    }
-    put("alert", alert(verdict, detection));
-    put("phantomnet", own(verdict, detection));
-    Value::Object(event)
+/// One line. Numbers are written in the shortest form that reads back as the same `f32`.
+#[derive(Serialize)]
+struct Event<'a> {
+    timestamp: String,
+    event_type: &'static str,
+    pcap_cnt: u64,
+    src_ip: String,
+    dest_ip: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    src_port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dest_port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    icmp_type: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    icmp_code: Option<u8>,
+    proto: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vlan: Option<[u16; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    community_id: Option<String>,
+    alert: Alert<'a>,
+    phantomnet: Own<'a>,
 }
 
 /// The alert proper: the rule of the highest risk, or what else raised the verdict.
-fn alert(verdict: &Verdict, detection: &Detection) -> Value {
-    // The first of equals: the rules stand in a fixed order.
-    let worst: Option<&Rule> = detection
-        .rules_at(verdict.rules())
-        .reduce(|worst, rule| if rule.risk > worst.risk { rule } else { worst });
-    let severity = match verdict.level {
-        Level::Critical | Level::High => 1,
-        Level::Warning => 2,
-        Level::Safe => 3,
-    };
-    if let Some(rule) = worst {
-        return json!({
-            "action": "allowed",
-            "gid": rule.gid,
-            "signature_id": rule.sid,
-            "rev": rule.revision,
-            "signature": &*rule.message,
-            "category": rule.classtype.as_deref().unwrap_or(rule.class.name()),
-            "severity": severity,
-        });
-    }
-    let (id, signature) = match (intel_label(verdict, detection), verdict.floor) {
-        (Some((label, _)), _) => (1, format!("Threat intelligence: {label}")),
-        (None, Floor::RareForModel) => (2, "Behaviour that is rare for the model".to_owned()),
-        (None, _) => (3, "Weighted evidence above the threshold".to_owned()),
-    };
-    json!({
-        "action": "allowed",
-        "gid": OWN_GENERATOR,
-        "signature_id": id,
-        "rev": 1,
-        "signature": signature,
-        "category": "",
-        "severity": severity,
-    })
+#[derive(Serialize)]
+struct Alert<'a> {
+    action: &'static str,
+    gid: u32,
+    signature_id: u32,
+    rev: u32,
+    signature: String,
+    category: &'a str,
+    severity: u8,
 }
 
 /// What only this sensor knows: the parts, the sum, the reasons.
-fn own(verdict: &Verdict, detection: &Detection) -> Value {
-    let rules: Vec<Value> = detection
-        .rules_at(verdict.rules())
-        .map(|rule| json!({"sid": rule.sid, "msg": &*rule.message, "risk": rule.risk}))
-        .collect();
-    let features: Map<String, Value> = SCHEMA
-        .iter()
-        .zip(verdict.features.0)
-        .map(|(feature, value)| (feature.name.to_owned(), json!(value)))
-        .collect();
-    let mut own = json!({
-        "verdict": verdict.level.name(),
-        "total": verdict.total,
-        "floor": verdict.floor.name(),
-        "model_risk": verdict.model_risk,
-        "rule_risk": verdict.rule_risk,
-        "intel_risk": verdict.intel_risk,
-        "rules": rules,
-        "detection_version": format!("{:08x}", verdict.detection),
-    });
-    let mut put = |key: &str, value: Value| {
-        if let Some(object) = own.as_object_mut() {
-            object.insert(key.to_owned(), value);
-        }
-    };
-    if verdict.is_of_victim() {
-        put("victim", json!(verdict.digest.destination.to_string()));
-        put("sources", json!(verdict.sources));
-    } else {
-        put("anomaly_score", json!(verdict.anomaly_score));
-        put("features", Value::Object(features));
-    }
-    if let Some((label, whose)) = intel_label(verdict, detection) {
-        put("intel", json!({"label": label, "matched": whose}));
-    }
-    own
+#[derive(Serialize)]
+struct Own<'a> {
+    verdict: &'static str,
+    total: f32,
+    floor: &'static str,
+    model_risk: f32,
+    rule_risk: f32,
+    intel_risk: f32,
+    rules: Vec<FiredRule<'a>>,
+    detection_version: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    intel: Option<Known<'a>>,
+    /// The destination that a rule counting by destination fired for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    victim: Option<String>,
+    /// How many sources that rule has counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sources: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    anomaly_score: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    features: Option<ByName<'a>>,
 }
 
-/// The label of the intelligence entry of the higher risk, and which address it is about.
-fn intel_label<'d>(verdict: &Verdict, detection: &'d Detection) -> Option<(&'d str, &'static str)> {
-    let entry =
-        |number| IntelEntryIndex::decode(number).and_then(|index| detection.intel().entry(index));
-    match (entry(verdict.intel_source), entry(verdict.intel_destination)) {
-        (Some(source), Some(destination)) if destination.risk > source.risk => {
-            Some((&destination.label, "dest_ip"))
+#[derive(Serialize)]
+struct FiredRule<'a> {
+    sid: u32,
+    msg: &'a str,
+    risk: u8,
+}
+
+/// The entry of the intelligence of the higher risk, and which address it is about.
+#[derive(Serialize)]
+struct Known<'a> {
+    label: &'a str,
+    matched: &'static str,
+}
+
+/// Features as an object, by name.
+struct ByName<'a>(&'a FeatureVector);
+
+impl Serialize for ByName<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_map(Some(SCHEMA.len()))?;
+        for (feature, value) in SCHEMA.iter().zip(self.0.0) {
+            object.serialize_entry(feature.name, &value)?;
         }
-        (Some(source), _) => Some((&source.label, "src_ip")),
-        (None, Some(destination)) => Some((&destination.label, "dest_ip")),
-        (None, None) => None,
+        object.end()
+    }
+}
+
+impl<'a> Event<'a> {
+    fn of(verdict: &'a Verdict, detection: &'a Detection) -> Self {
+        let packet = &verdict.digest;
+        let (src_port, dest_port) = packet.ports().unzip();
+        let (icmp_type, icmp_code) = packet.icmp().unzip();
+        Event {
+            timestamp: eve_time(packet.time),
+            event_type: "alert",
+            pcap_cnt: packet.sequence,
+            src_ip: packet.source.to_string(),
+            dest_ip: packet.destination.to_string(),
+            src_port,
+            dest_port,
+            icmp_type,
+            icmp_code,
+            proto: protocol_name(packet.protocol),
+            vlan: (packet.vlan != 0).then_some([packet.vlan]),
+            community_id: community_id(packet),
+            alert: Alert::of(verdict, detection),
+            phantomnet: Own::of(verdict, detection),
+        }
+    }
+}
+
+impl<'a> Alert<'a> {
+    fn of(verdict: &'a Verdict, detection: &'a Detection) -> Self {
+        let severity = match verdict.level {
+            Level::Critical | Level::High => 1,
+            Level::Warning => 2,
+            Level::Safe => 3,
+        };
+        // The first of equals: the rules stand in a fixed order.
+        let worst = detection
+            .rules_at(verdict.rules())
+            .reduce(|worst, rule| if rule.risk > worst.risk { rule } else { worst });
+        worst.map_or_else(
+            || Self::without_a_rule(verdict, detection, severity),
+            |rule| Self::of_rule(rule, severity),
+        )
+    }
+
+    fn of_rule(rule: &'a Rule, severity: u8) -> Self {
+        Alert {
+            action: "allowed",
+            gid: rule.gid,
+            signature_id: rule.sid,
+            rev: rule.revision,
+            signature: rule.message.to_string(),
+            category: rule.classtype.as_deref().map_or("", description_of),
+            severity,
+        }
+    }
+
+    fn without_a_rule(verdict: &Verdict, detection: &Detection, severity: u8) -> Self {
+        let (signature_id, signature) = match (Known::of(verdict, detection), verdict.floor) {
+            (Some(known), _) => (1, format!("Threat intelligence: {}", known.label)),
+            (None, Floor::RareForModel) => (2, "Behaviour that is rare for the model".to_owned()),
+            (None, _) => (3, "Weighted evidence above the threshold".to_owned()),
+        };
+        Alert {
+            action: "allowed",
+            gid: OWN_GENERATOR,
+            signature_id,
+            rev: 1,
+            signature,
+            category: "",
+            severity,
+        }
+    }
+}
+
+impl<'a> Own<'a> {
+    fn of(verdict: &'a Verdict, detection: &'a Detection) -> Self {
+        let is_victim = verdict.is_of_victim();
+        let fired =
+            |rule: &'a Rule| FiredRule { sid: rule.sid, msg: &rule.message, risk: rule.risk };
+        Own {
+            verdict: verdict.level.name(),
+            total: verdict.total,
+            floor: verdict.floor.name(),
+            model_risk: verdict.model_risk,
+            rule_risk: verdict.rule_risk,
+            intel_risk: verdict.intel_risk,
+            rules: detection.rules_at(verdict.rules()).map(fired).collect(),
+            detection_version: format!("{:08x}", verdict.detection),
+            intel: Known::of(verdict, detection),
+            victim: is_victim.then(|| verdict.digest.destination.to_string()),
+            sources: is_victim.then_some(verdict.sources),
+            anomaly_score: (!is_victim).then_some(verdict.anomaly_score),
+            features: (!is_victim).then_some(ByName(&verdict.features)),
+        }
+    }
+}
+
+impl<'a> Known<'a> {
+    fn of(verdict: &Verdict, detection: &'a Detection) -> Option<Self> {
+        let entry = |number| {
+            IntelEntryIndex::decode(number).and_then(|index| detection.intel().entry(index))
+        };
+        let (entry, matched) = match (entry(verdict.intel_source), entry(verdict.intel_destination))
+        {
+            (Some(source), Some(destination)) if destination.risk > source.risk => {
+                (destination, "dest_ip")
+            }
+            (Some(source), _) => (source, "src_ip"),
+            (None, Some(destination)) => (destination, "dest_ip"),
+            (None, None) => return None,
+        };
+        Some(Known { label: &entry.label, matched })
     }
 }
 
@@ -193,18 +277,11 @@ fn protocol_name(protocol: u8) -> String {
 
 /// The flow's Community ID, version 1 (github.com/corelight/community-id-spec).
 fn community_id(packet: &Digest) -> Option<String> {
-    let (source, destination) =
-        packet.ports().or_else(|| packet.icmp().map(|(k, c)| (k.into(), c.into()))).unzip();
-    community_id::calculate_community_id(
-        0,
-        packet.source.to_ip(),
-        packet.destination.to_ip(),
-        source,
-        destination,
-        packet.protocol,
-        false,
-    )
-    .ok()
+    let icmp = || packet.icmp().map(|(kind, code)| (kind.into(), code.into()));
+    let (source, destination) = packet.ports().or_else(icmp).unzip();
+    let (from, to) = (packet.source.to_ip(), packet.destination.to_ip());
+    community_id::calculate_community_id(0, from, to, source, destination, packet.protocol, false)
+        .ok()
 }
 
 #[cfg(test)]
@@ -217,5 +294,11 @@ mod tests {
             eve_time(Timestamp::from_nanos(1_460_053_391_194_983_500)),
             "2016-04-07T18:23:11.194983+0000"
         );
+    }
+
+    #[test]
+    fn numbers_are_as_short_as_they_can_be() {
+        let text = serde_json::to_string(&ByName(&FeatureVector([0.526_664_5; 15]))).unwrap();
+        assert!(text.contains("\"packet_length\":0.5266645,"), "{text}");
     }
 }

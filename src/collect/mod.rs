@@ -1,5 +1,6 @@
 //! Takes verdicts out of the workers' rings and gives them, in the order of their packets, to whoever wants them.
 
+mod classification;
 mod dump;
 mod eve;
 mod summary;
@@ -38,12 +39,12 @@ pub trait Sink {
     fn finish(&mut self) -> io::Result<()>;
 }
 
-/// A sink that failed, and from which verdict on it lacks everything.
+/// A sink that failed. What it holds is not all that was meant for it: a buffer that could not be written is lost too.
 #[derive(Debug, thiserror::Error)]
-#[error("{sink}: {source}; it lacks {missing} verdicts")]
+#[error("{sink}: {source}; it is incomplete: {offered} verdicts were on their way to it")]
 pub struct SinkError {
     sink: String,
-    missing: u64,
+    offered: u64,
     source: io::Error,
 }
 
@@ -72,7 +73,7 @@ impl Collector {
         sinks: Vec<&mut dyn Sink>,
     ) -> (u64, Vec<SinkError>) {
         let mut listeners: Vec<Listener<'_>> =
-            sinks.into_iter().map(|sink| Listener { sink, failed: None, missing: 0 }).collect();
+            sinks.into_iter().map(|sink| Listener { sink, failed: None, offered: 0 }).collect();
         for turn in 0.. {
             let more = self.take_turn(turn);
             for verdict in &self.turn {
@@ -120,7 +121,7 @@ const NAP: Duration = Duration::from_micros(100);
 struct Listener<'a> {
     sink: &'a mut dyn Sink,
     failed: Option<io::Error>,
-    missing: u64,
+    offered: u64,
 }
 
 impl Listener<'_> {
@@ -128,7 +129,7 @@ impl Listener<'_> {
         if self.failed.is_none() {
             self.failed = self.sink.take(verdict, detection).err();
         }
-        self.missing += u64::from(self.failed.is_some());
+        self.offered += 1;
     }
 
     fn finish(mut self) -> Option<SinkError> {
@@ -136,6 +137,6 @@ impl Listener<'_> {
             self.failed = self.sink.finish().err();
         }
         let source = self.failed?;
-        Some(SinkError { sink: self.sink.name(), missing: self.missing, source })
+        Some(SinkError { sink: self.sink.name(), offered: self.offered, source })
     }
 }
