@@ -31,6 +31,26 @@ ROWS_MAX = 100_000
 CHECK_ROWS = 64
 
 
+# The sensor's features in the order of schema 1: what the columns of a forest are taken for that knows no names.
+SENSOR_FEATURES = [
+    "packet_length",
+    "protocol_encoding",
+    "source_ip_event_rate",
+    "destination_port_class",
+    "threat_score",
+    "malicious_flag_ratio",
+    "attack_type_frequency",
+    "time_of_day_deviation",
+    "burst_rate",
+    "packet_size_variance",
+    "honeypot_interaction_count",
+    "session_duration_estimate",
+    "unique_destination_count",
+    "rolling_average_deviation",
+    "z_score_anomaly",
+]
+
+
 def export(estimator, path, feature_names, rows=None):
     """Write a fitted IsolationForest to `path` as JSON.
 
@@ -138,8 +158,13 @@ def main():
         names = arguments.features.split(",")
     elif hasattr(forest, "feature_names_in_"):
         names = list(forest.feature_names_in_)
+    elif forest.n_features_in_ == len(SENSOR_FEATURES):
+        names = SENSOR_FEATURES
     else:
-        sys.exit("the forest does not know its column names: give them with --features, in the order it was fitted on")
+        sys.exit(
+            f"the forest does not know the names of its {forest.n_features_in_} columns: give them with --features, "
+            "in the order it was fitted on"
+        )
     rows = _read_csv(arguments.rows, names) if arguments.rows else None
     export(forest, arguments.out, names, rows)
 

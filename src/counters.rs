@@ -24,6 +24,8 @@ pub struct Counters {
     pub handed: u64,
     /// Packets lost because the owner's ring was full.
     pub handover_full: u64,
+    /// Copies made for the owner of a destination.
+    pub towards_made: u64,
     /// Copies handed to the owner of their destination.
     pub towards_handed: u64,
     /// Copies lost because that ring was full.
@@ -109,6 +111,7 @@ impl Counters {
         add_each(&mut self.undecodable, &other.undecodable);
         self.handed += other.handed;
         self.handover_full += other.handover_full;
+        self.towards_made += other.towards_made;
         self.towards_handed += other.towards_handed;
         self.towards_full += other.towards_full;
         self.scored += other.scored;
@@ -178,7 +181,7 @@ pub struct Sum {
 impl Ledger<'_> {
     /// The sums that must hold once everything has stopped, stage by stage.
     #[must_use]
-    pub fn sums(&self) -> [Sum; 7] {
+    pub fn sums(&self) -> [Sum; 8] {
         let c = self.workers;
         let sum = |stage, came, accounted| Sum { stage, came, accounted };
         let undecodable: u64 = c.undecodable.iter().sum();
@@ -187,7 +190,8 @@ impl Ledger<'_> {
             sum("capture", self.delivered, c.taken),
             sum("decode", c.taken, c.decoded + undecodable + c.not_ip),
             sum("handover", c.decoded, c.handed + c.handover_full),
-            sum("towards", c.towards_handed, c.towards_counted),
+            sum("towards", c.towards_made, c.towards_handed + c.towards_full),
+            sum("towards_counted", c.towards_handed, c.towards_counted),
             sum("judge", c.handed, c.levels.iter().sum()),
             sum("ring", c.scored + c.victims, c.enqueued + ring_full),
             sum("collect", c.enqueued, self.dequeued),

@@ -140,6 +140,7 @@ impl Findings {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.rule_count == 0
+            && self.rules_left_out == 0
             && self.intel_source == 0
             && self.intel_destination == 0
             && self.decoy == 0

@@ -1,9 +1,10 @@
 //! What only the receiving worker can do, because it needs the frame: rules, intelligence, decoys.
 
+use crate::address::Address;
 use crate::counters::Counters;
 use crate::decode::Packet;
 use crate::handover::{Digest, Findings, Handover, Marks};
-use crate::intel::IntelEntryIndex;
+use crate::intel::{IntelEntryIndex, IntelSet};
 use crate::owner::Placement;
 use crate::rules::{Counting, Rule, RuleSet, Scratch};
 use crate::verdict::Detection;
@@ -33,9 +34,10 @@ impl Inspector {
     ) {
         let mut findings = Findings::default();
         detection.rules().inspect(packet, &mut self.scratch, &mut findings);
-        findings.intel_source = IntelEntryIndex::encode(detection.intel().lookup(packet.source));
+        let (source, destination) = packet.carriers.unzip();
+        findings.intel_source = worse_known(detection.intel(), packet.source, source);
         findings.intel_destination =
-            IntelEntryIndex::encode(detection.intel().lookup(packet.destination));
+            worse_known(detection.intel(), packet.destination, destination);
         findings.decoy = detection.decoys().touched_by(packet);
 
         let digest = Digest::of(packet);
@@ -48,6 +50,7 @@ impl Inspector {
         let towards = take_counted_by_destination(&mut findings, detection.rules());
         handover.put(owner, digest, &findings);
         if !towards.is_empty() {
+            counters.towards_made += 1;
             let owner = self.placement.owner_of(packet.destination, digest.vlan);
             handover.put(
                 owner,
@@ -75,4 +78,16 @@ fn take_counted_by_destination(findings: &mut Findings, rules: &RuleSet) -> Find
     }
     *findings = own;
     towards
+}
+
+/// The entry of the higher risk about an address and about the one that carries it through a tunnel: wrapping a packet hides
+/// neither end of the wrapping.
+fn worse_known(intel: &IntelSet, address: Address, carrier: Option<Address>) -> u32 {
+    let of = |address| {
+        intel.lookup(address).map(|index| (intel.entry(index).map_or(0, |entry| entry.risk), index))
+    };
+    let (own, carried) = (of(address), carrier.and_then(of));
+    let worse =
+        if carried.map(|(risk, _)| risk) > own.map(|(risk, _)| risk) { carried } else { own };
+    IntelEntryIndex::encode(worse.map(|(_, index)| index))
 }

@@ -151,7 +151,7 @@ impl Owner {
         due: &mut Due,
     ) {
         if findings.rule_count > 0 {
-            let seen = Sighting { source: key.network, ..Sighting::of(digest, key.tenant) };
+            let seen = Sighting::of(digest, key.tenant);
             self.keep_fired(shard_of(hash), findings, detection.rules(), &seen);
         }
         let known = Known::from(findings, detection);
@@ -357,6 +357,7 @@ fn complete(verdict: &mut Verdict, model_risk: f32, model_quantile: f32, detecti
         highest_rule_risk: rules.fold(0.0, f32::max),
         intel_risk: verdict.intel_risk,
         intel_hit: verdict.intel_source != 0 || verdict.intel_destination != 0,
+        decoy_touched: verdict.decoy != 0,
     });
     verdict.model_risk = model_risk;
     verdict.total = judgement.total;

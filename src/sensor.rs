@@ -13,6 +13,7 @@ use std::thread;
 use std::time::Instant;
 
 use hdrhistogram::Histogram;
+use sha2::{Digest as _, Sha256};
 
 use crate::capture::{self, FrameSource};
 use crate::collect::{Collector, Sink, SinkError};
@@ -44,6 +45,24 @@ pub struct SensorParams {
     pub owner: OwnerParams,
 }
 
+impl SensorParams {
+    /// The version of what verdicts depend on here: the first four bytes of a SHA-256 over how sources are told apart,
+    /// how many are remembered, and how features are measured. The number of workers is no part of it.
+    #[must_use]
+    pub fn version(&self) -> u32 {
+        let Keyer { key, v6_prefix, by_tenant } = self.keyer;
+        let OwnerParams { sources, thresholds, features } = &self.owner;
+        let zone =
+            features.zone.iana_name().map_or_else(|| format!("{:?}", features.zone), str::to_owned);
+        let text = format!(
+            "{key:?} {v6_prefix} {by_tenant} {} {} {thresholds} {:?} {zone}",
+            sources.sources, sources.idle_nanos, features.destination_key
+        );
+        let [a, b, c, d, ..] = <[u8; 32]>::from(Sha256::digest(text));
+        u32::from_be_bytes([a, b, c, d])
+    }
+}
+
 /// What a replay has done.
 #[derive(Debug)]
 pub struct Replayed<S> {
@@ -57,7 +76,7 @@ pub struct Replayed<S> {
     pub delivered: u64,
     /// Verdicts that the collector took.
     pub dequeued: u64,
-    /// Wall time in seconds.
+    /// Wall time in seconds, from the first frame asked for (tables are built by then) to the last verdict taken.
     pub seconds: f64,
     /// Sinks that failed.
     pub sink_errors: Vec<SinkError>,
@@ -119,7 +138,7 @@ where
     });
     replayed.dequeued = dequeued;
     replayed.sink_errors = sink_errors;
-    replayed.seconds = started.elapsed().as_secs_f64();
+    replayed.seconds = started.elapsed().as_secs_f64() - replayed.seconds;
     replayed
 }
 
@@ -138,9 +157,10 @@ impl Crew<'_> {
         let mut workers = self.workers(vec![counted], outlets);
         let worker = workers.pop().expect("one source makes one worker");
         self.pin(0);
+        let built = self.started.elapsed().as_secs_f64();
         let finished = worker.run();
         let Counted { source, frames } = finished.source;
-        sum_up(source, frames, [(finished.counters, finished.latency)])
+        sum_up(source, frames, built, [(finished.counters, finished.latency)])
     }
 
     /// Several workers are dealt batches in rotation.
@@ -151,8 +171,9 @@ impl Crew<'_> {
     ) -> Replayed<S> {
         let (dealer, dealt) = capture::deal(self.params.workers);
         thread::scope(|scope| {
-            let threads: Vec<_> = self
-                .workers(dealt, outlets)
+            let workers = self.workers(dealt, outlets);
+            let built = self.started.elapsed().as_secs_f64();
+            let threads: Vec<_> = workers
                 .into_iter()
                 .enumerate()
                 .map(|(number, worker)| {
@@ -171,6 +192,7 @@ impl Crew<'_> {
             sum_up(
                 source,
                 delivered,
+                built,
                 finished.map(|Finished { counters, latency, .. }| (counters, latency)),
             )
         })
@@ -225,9 +247,11 @@ impl<S: FrameSource> FrameSource for Counted<S> {
     }
 }
 
+/// `seconds` is when the workers were ready; the caller turns it into how long they took.
 fn sum_up<S>(
     source: S,
     delivered: u64,
+    seconds: f64,
     workers: impl IntoIterator<Item = (Counters, Histogram<u64>)>,
 ) -> Replayed<S> {
     let mut sum = Counters::default();
@@ -245,7 +269,7 @@ fn sum_up<S>(
         latency: all.expect("there is at least one worker"),
         delivered,
         dequeued: 0,
-        seconds: 0.0,
+        seconds,
         sink_errors: Vec::new(),
     }
 }

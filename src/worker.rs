@@ -77,6 +77,9 @@ pub struct Finished<S> {
     pub latency: Histogram<u64>,
 }
 
+/// How long a worker sleeps when it has nothing to receive and nothing to judge: short against the turns in flight.
+const NAP: std::time::Duration = std::time::Duration::from_micros(50);
+
 /// The longest latency that is told apart from longer ones: a minute, in nanoseconds.
 const LATENCY_NANOS_MAX: u64 = 60_000_000_000;
 
@@ -109,8 +112,10 @@ impl<S: FrameSource> Worker<S> {
             let received = self.receive();
             match self.judge() {
                 Gather::End => break,
-                Gather::Waiting if received != Received::Frames => idle.snooze(),
-                Gather::Waiting | Gather::Turn => idle.reset(),
+                Gather::Waiting if received == Received::Frames => idle.reset(),
+                Gather::Waiting if idle.is_completed() => std::thread::sleep(NAP),
+                Gather::Waiting => idle.snooze(),
+                Gather::Turn => idle.reset(),
             }
         }
         self.owner.report(&mut self.counters);

@@ -135,7 +135,7 @@ fn what_the_sensor_trains_it_can_load_explain_and_judge_with() {
     );
     let explained = run_well(
         sensor()
-            .args(["explain", "--number", "17", "--row"])
+            .args(["explain", "--packet", "17", "--row"])
             .arg(path("f.csv"))
             .arg("--model")
             .arg(path("a.json")),

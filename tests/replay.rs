@@ -6,6 +6,10 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use etherparse::PacketBuilder;
+use phantomnet::capture::{CaptureWriter, LinkType};
+use phantomnet::time::Timestamp;
+
 use crate::support::{
     self, folder, generated_traffic, release_sensor, run, run_well, sensor, stderr, summary,
 };
@@ -54,6 +58,79 @@ fn every_packet_gets_the_same_verdict_from_any_number_of_workers() {
         assert!(alone == several, "1 and {workers} workers differ");
         for key in
             ["verdicts", "victims", "sources", "undecodable", "not_ip", "dropped", "unaccounted"]
+        {
+            assert_eq!(one[key], many[key], "{key} with {workers} workers");
+        }
+    }
+}
+
+/// A flood of forged sources, each seen once, over the first minutes of the generated traffic.
+fn forged_flood(path: &Path) {
+    let file = fs::File::create(path).unwrap();
+    let mut capture = CaptureWriter::new(file, LinkType::Ethernet).unwrap();
+    let start = Timestamp::from_secs(1_767_603_610);
+    for nth in 0..6_000_u32 {
+        // The last 500 are the first ones again, ten minutes later: their sessions have ended by then.
+        let (id, pause) = if nth < 5_500 { (nth, 0) } else { (nth - 5_500, 600_000_000_000) };
+        let [_, b, c, d] = id.wrapping_mul(2_654_435_761).to_be_bytes();
+        let builder = PacketBuilder::ethernet2([2; 6], [4; 6])
+            .ipv4([11, b, c, d], [10, 20, 0, 80], 50)
+            .tcp(1_024 + (nth % 60_000) as u16, 80, nth, 64_240)
+            .syn();
+        let mut frame = Vec::new();
+        builder.write(&mut frame, &[]).unwrap();
+        let length = u32::try_from(frame.len()).unwrap();
+        capture
+            .write(start.plus_nanos(i64::from(nth) * 5_000_000 + pause), length, &frame)
+            .unwrap();
+    }
+    capture.finish().unwrap();
+}
+
+/// What a replay wrote: features, alerts, and the counts that must not depend on the number of workers.
+fn hard_replay(folder: &Path, workers: usize) -> (Vec<u8>, Vec<u8>, serde_json::Value) {
+    let path = |name: &str| folder.join(format!("{workers}-{name}"));
+    let output = run_well(
+        sensor()
+            .args(["replay", "--summary", "json", "--workers", &workers.to_string(), "--config"])
+            .arg(folder.join("hard.toml"))
+            .arg("--dump-features")
+            .arg(path("f.csv"))
+            .arg("--eve")
+            .arg(path("e.json"))
+            .arg(generated_traffic())
+            .arg(folder.join("flood.pcap")),
+    );
+    (fs::read(path("f.csv")).unwrap(), fs::read(path("e.json")).unwrap(), summary(&output))
+}
+
+#[test]
+fn a_full_table_a_flood_decoys_and_feeds_change_nothing_about_that() {
+    let folder = folder();
+    forged_flood(&folder.path().join("flood.pcap"));
+    fs::write(folder.path().join("feed.txt"), "203.0.113.0/29 scanners\n198.18.0.0/17 shops\n")
+        .unwrap();
+    let config = "sources = { capacity = 1024, by_vlan = true }\ndecoys.addresses = [\"10.20.0.25 mail\"]\n\
+        [[intel.feeds]]\npath = \"feed.txt\"\n";
+    fs::write(folder.path().join("hard.toml"), config).unwrap();
+
+    let (features, alerts, one) = hard_replay(folder.path(), 1);
+    // Each of the ways on which order could get lost was taken.
+    for taken in ["/victims", "/sources/evicted", "/sources/expired", "/sources/denied"] {
+        assert!(
+            one.pointer(taken).and_then(serde_json::Value::as_u64).unwrap() > 0,
+            "no {taken} in {one}"
+        );
+    }
+    let text = String::from_utf8(alerts.clone()).unwrap();
+    for reason in ["\"victim\":", "\"decoy\":\"mail\"", "\"label\":\"scanners\""] {
+        assert!(text.contains(reason), "no alert has {reason}");
+    }
+    for workers in [2, 4, 7] {
+        let (other_features, other_alerts, many) = hard_replay(folder.path(), workers);
+        assert!(features == other_features, "features of 1 and {workers} workers differ");
+        assert!(alerts == other_alerts, "alerts of 1 and {workers} workers differ");
+        for key in ["verdicts", "victims", "sources", "dropped", "unaccounted", "settings_version"]
         {
             assert_eq!(one[key], many[key], "{key} with {workers} workers");
         }
@@ -174,4 +251,94 @@ fn is_accounted_for(output: &std::process::Output, capinfos: &str) -> Result<(),
         }
         _ => Ok(()),
     }
+}
+
+#[test]
+fn wrapping_a_packet_in_a_tunnel_hides_neither_end_from_intelligence() {
+    let folder = folder();
+    let path = |name: &str| folder.path().join(name);
+    let mut inner = Vec::new();
+    let harmless = PacketBuilder::ethernet2([2; 6], [4; 6])
+        .ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64)
+        .udp(5_000, 6_000);
+    harmless.write(&mut inner, b"hello").unwrap();
+    let vxlan = [&[8, 0, 0, 0, 0, 0, 1, 0][..], &inner].concat();
+    let mut frame = Vec::new();
+    let outer = PacketBuilder::ethernet2([2; 6], [4; 6])
+        .ipv4([10, 1, 1, 1], [203, 0, 113, 66], 64)
+        .udp(40_000, 4_789);
+    outer.write(&mut frame, &vxlan).unwrap();
+    let mut capture =
+        CaptureWriter::new(fs::File::create(path("v.pcap")).unwrap(), LinkType::Ethernet).unwrap();
+    capture
+        .write(Timestamp::from_secs(1_767_603_610), u32::try_from(frame.len()).unwrap(), &frame)
+        .unwrap();
+    capture.finish().unwrap();
+    fs::write(path("feed.txt"), "203.0.113.66 command and control\n").unwrap();
+    fs::write(path("c.toml"), "[[intel.feeds]]\npath = \"feed.txt\"\n").unwrap();
+    let output = run_well(
+        sensor()
+            .args(["replay", "--summary", "json", "--config"])
+            .arg(path("c.toml"))
+            .arg(path("v.pcap")),
+    );
+    assert_eq!(summary(&output)["verdicts"]["HIGH"], 1, "{}", summary(&output));
+}
+
+#[test]
+fn a_rule_that_fires_is_not_crowded_out_by_rules_that_only_count() {
+    let folder = folder();
+    let path = |name: &str| folder.path().join(name);
+    let counting = |sid: u32| {
+        format!(
+            "alert tcp any any -> any any (msg:\"c\"; flags:S; threshold:type both,track by_src,count 100000,seconds 60; \
+             metadata:risk 90; sid:{sid};)\n"
+        )
+    };
+    let mut rules: String = (1..=12).map(counting).collect();
+    rules.push_str("alert tcp any any -> any any (msg:\"evil\"; flags:S; content:\"EVIL\"; metadata:risk 85; sid:99;)\n");
+    fs::write(path("local.rules"), rules).unwrap();
+    fs::write(path("c.toml"), "[rules]\nfiles = [\"local.rules\"]\n").unwrap();
+    let mut frame = Vec::new();
+    let syn = PacketBuilder::ethernet2([2; 6], [4; 6])
+        .ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64)
+        .tcp(5_000, 80, 1, 1)
+        .syn();
+    syn.write(&mut frame, b"EVIL").unwrap();
+    let mut capture =
+        CaptureWriter::new(fs::File::create(path("s.pcap")).unwrap(), LinkType::Ethernet).unwrap();
+    capture
+        .write(Timestamp::from_secs(1_767_603_610), u32::try_from(frame.len()).unwrap(), &frame)
+        .unwrap();
+    capture.finish().unwrap();
+    let output = run_well(
+        sensor()
+            .args(["replay", "--summary", "json", "--config"])
+            .arg(path("c.toml"))
+            .arg(path("s.pcap")),
+    );
+    assert_eq!(summary(&output)["verdicts"]["HIGH"], 1, "{}", summary(&output));
+}
+
+#[test]
+fn when_an_indicator_expires_does_not_depend_on_when_a_capture_is_replayed() {
+    let folder = folder();
+    let path = |name: &str| folder.path().join(name);
+    // In force when the traffic passed (2026-01-05), expired long before anybody will run this.
+    let bundle = r#"{"type":"bundle","id":"bundle--5d0092c5-5f74-4287-9642-33f4c354e56d","objects":[{"type":"indicator",
+        "spec_version":"2.1","id":"indicator--8e2e2d2b-17d4-4cbf-938f-98ee46b3cd3f","created":"2025-12-01T00:00:00Z",
+        "modified":"2025-12-01T00:00:00Z","name":"scanner","pattern":"[ipv4-addr:value = '203.0.113.3']","pattern_type":"stix",
+        "valid_from":"2025-12-01T00:00:00Z","valid_until":"2026-01-06T00:00:00Z"}]}"#;
+    fs::write(path("feed.json"), bundle).unwrap();
+    fs::write(path("c.toml"), "[[intel.feeds]]\npath = \"feed.json\"\n").unwrap();
+    let output = run_well(
+        sensor()
+            .args(["replay", "--summary", "json", "--config"])
+            .arg(path("c.toml"))
+            .arg("--eve")
+            .arg(path("e.json"))
+            .arg(generated_traffic()),
+    );
+    assert!(output.status.success());
+    assert!(fs::read_to_string(path("e.json")).unwrap().contains("\"label\":\"scanner\""));
 }

@@ -52,6 +52,7 @@ impl Dealer {
             let backoff = Backoff::new();
             let received = loop {
                 match source.receive(&mut batch) {
+                    Received::Nothing if backoff.is_completed() => std::thread::sleep(WAIT),
                     Received::Nothing => backoff.snooze(),
                     received => break received,
                 }

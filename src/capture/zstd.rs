@@ -26,8 +26,11 @@ impl<Source: BufRead> ZstdFrames<Source> {
         if !self.decoder.is_finished() {
             let some_blocks = BlockDecodingStrategy::UptoBlocks(1);
             if let Err(error) = self.decoder.decode_blocks(&mut self.source, some_blocks) {
-                self.failed = Some(explained(&error));
-                self.close_torn_frame();
+                let failed = explained(&error);
+                if !self.close_torn_frame() {
+                    return Err(failed);
+                }
+                self.failed = Some(failed);
             }
             return Ok(true);
         }
@@ -62,12 +65,12 @@ impl<Source: BufRead> ZstdFrames<Source> {
 
     /// A decoder gives the last window of a frame only when the frame is finished, so a torn one is finished with an empty
     /// last block (and room for a check sum).
-    fn close_torn_frame(&mut self) {
+    /// Returns whether that worked; what the window still held is lost if not.
+    fn close_torn_frame(&mut self) -> bool {
         const EMPTY_LAST_BLOCK: [u8; 7] = [1, 0, 0, 0, 0, 0, 0];
-        let closed = self
-            .decoder
-            .decode_blocks(EMPTY_LAST_BLOCK.as_slice(), BlockDecodingStrategy::UptoBlocks(1));
-        debug_assert!(closed.is_ok(), "an empty raw block can always be decoded");
+        self.decoder
+            .decode_blocks(EMPTY_LAST_BLOCK.as_slice(), BlockDecodingStrategy::UptoBlocks(1))
+            .is_ok()
     }
 
     fn verify_checksum(&self) -> io::Result<()> {

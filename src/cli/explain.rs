@@ -17,9 +17,9 @@ pub(super) struct Explain {
     #[arg(long, value_name = "CSV")]
     row: PathBuf,
 
-    /// Which row of it, counted from 1. In a dump of a capture whose every frame was decoded that is the packet's number.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    number: u64,
+    /// The packet's number, as the column `packet` and every other output has it; the first row without one.
+    #[arg(long, value_name = "NUMBER")]
+    packet: Option<u64>,
 
     /// The model file; the built-in model without one.
     #[arg(long, value_name = "FILE")]
@@ -29,26 +29,34 @@ pub(super) struct Explain {
 impl Explain {
     pub(super) fn run(self) -> Result<(), Failure> {
         let model = model::load(self.model.as_deref())?;
-        output::print(&page(&model, &self.find_row()?))
+        let (packet, row) = self.find_row()?;
+        output::print(&format!("{packet}{}", page(&model, &row)))
     }
 
-    fn find_row(&self) -> Result<FeatureVector, Failure> {
+    /// The row asked for, and a line that says which packet it is of.
+    fn find_row(&self) -> Result<(String, FeatureVector), Failure> {
         let name = self.row.display().to_string();
         let file = File::open(&self.row)
             .map_err(|error| Failure::operation(format!("{name}: {error}")))?;
         let mut table = FeatureTable::new(&name, file, &setup::expected_schema())
             .map_err(Failure::operation)?;
-        let mut rows = 0;
+        let mut rows = 0_u64;
         while let Some(row) = table.next_row().map_err(Failure::operation)? {
             rows += 1;
-            if rows == self.number {
-                return Ok(row);
+            let number = table.packet_field("packet").and_then(|number| number.parse().ok());
+            if self.packet.is_none() || self.packet == number {
+                let field = |column| table.packet_field(column).unwrap_or("?").to_owned();
+                let (packet, source, destination) =
+                    (field("packet"), field("src_ip"), field("dst_ip"));
+                return Ok((format!("packet {packet} from {source} to {destination}\n"), row));
             }
         }
-        Err(Failure::usage(format!(
-            "--number {}: must be from 1 to {rows}, the rows of {name}",
-            self.number
-        )))
+        Err(Failure::usage(match self.packet {
+            None => format!("{name}: has no rows"),
+            Some(packet) => {
+                format!("--packet {packet}: none of the {rows} rows of {name} is of that packet")
+            }
+        }))
     }
 }
 

@@ -5,6 +5,7 @@ mod dataset;
 mod evaluate;
 
 mod explain;
+mod interrupt;
 mod model;
 mod output;
 mod replay;
@@ -93,6 +94,11 @@ impl Failure {
     /// Something failed while it was done.
     fn operation(message: impl Display) -> Self {
         Self { code: EXIT_OPERATION, lines: vec![message.to_string()] }
+    }
+
+    /// Ended before its time because somebody asked for it; that was said already.
+    const fn interrupted() -> Self {
+        Self { code: EXIT_OPERATION, lines: Vec::new() }
     }
 
     /// Several things failed while it was done; what could be done was done.

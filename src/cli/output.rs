@@ -84,7 +84,11 @@ impl Write for StandardOutput {
 
 /// One line on standard error, under the program's name. Where even that fails there is nobody left to tell.
 pub(super) fn complain(line: &str) {
-    drop(writeln!(io::stderr().lock(), "phantomnet: {line}"));
+    let visible: String = line
+        .chars()
+        .flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] })
+        .collect();
+    drop(writeln!(io::stderr().lock(), "phantomnet: {visible}"));
 }
 
 /// Text on standard error, as it is.

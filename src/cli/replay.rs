@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::interrupt::{Interrupt, Interruptible};
 use super::{ConfigArgument, Failure, output, setup};
 use crate::capture::{Paced, Progress, Reader};
 use crate::collect::{
@@ -50,7 +51,8 @@ pub(super) struct Replay {
     #[arg(long, value_enum, default_value_t = SummaryForm::Text)]
     summary: SummaryForm,
 
-    /// pcap or pcapng files, also gzip or zstd compressed; - is standard input. Several are merged by time.
+    /// pcap or pcapng files, also gzip or zstd compressed; - is standard input. Several are merged by time, and packets
+    /// are numbered over all of them.
     #[arg(required = true, value_name = "PCAP")]
     captures: Vec<PathBuf>,
 }
@@ -121,12 +123,19 @@ impl Replay {
         sinks.extend(dump.as_mut().map(|sink| sink as &mut dyn Sink));
         sinks.extend(eve.as_mut().map(|sink| sink as &mut dyn Sink));
 
+        let interrupt = Interrupt::listen()?;
         let bar = Bar::over(reader.progress());
         let replayed = match self.speed {
-            Speed::Max => sensor::replay(reader, &detection, &params, sinks),
+            Speed::Max => {
+                let frames = Interruptible::new(reader, interrupt.clone());
+                sensor::replay(frames, &detection, &params, sinks)
+                    .map_source(Interruptible::into_inner)
+            }
             Speed::Times(times) => {
-                let paced = sensor::replay(Paced::new(reader, times), &detection, &params, sinks);
-                paced.map_source(Paced::into_inner)
+                let frames = Interruptible::new(Paced::new(reader, times), interrupt.clone());
+                sensor::replay(frames, &detection, &params, sinks)
+                    .map_source(Interruptible::into_inner)
+                    .map_source(Paced::into_inner)
             }
         };
         bar.finish();
@@ -136,9 +145,14 @@ impl Replay {
             latency: &replayed.latency,
             seconds: replayed.seconds,
             detection: &judging,
+            settings_version: params.version(),
             workers: params.workers,
         });
         self.show(&summary, &render_text(&summary, &highlights, &judging))?;
+        if interrupt.was_asked() {
+            output::complain("interrupted: the rest of the captures was not read");
+            return complaints(&replayed, &summary).and(Err(Failure::interrupted()));
+        }
         complaints(&replayed, &summary)
     }
 

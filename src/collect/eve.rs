@@ -10,12 +10,12 @@ use serde::{Serialize, Serializer};
 
 use super::Sink;
 use super::classification::description_of;
+use super::reason::{Known, Reason, decoy_of};
 use crate::features::{FeatureVector, SCHEMA};
 use crate::handover::Digest;
-use crate::intel::IntelEntryIndex;
 use crate::rules::Rule;
 use crate::time::Timestamp;
-use crate::verdict::{Detection, Floor, Level, Verdict};
+use crate::verdict::{Detection, Level, Verdict};
 
 /// Generator id of alerts that no rule raised, as Suricata's `gid`: rules have 1.
 const OWN_GENERATOR: u32 = 9000;
@@ -46,6 +46,10 @@ impl<W: Write> Sink for EveWriter<W> {
         }
         serde_json::to_writer(&mut self.out, &Event::of(verdict, detection))?;
         self.out.write_all(b"\n")
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 
     fn finish(&mut self) -> io::Result<()> {
@@ -103,6 +107,9 @@ struct Own<'a> {
     detection_version: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     intel: Option<Known<'a>>,
+    /// The decoy that was touched, as the operator calls it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decoy: Option<&'a str>,
     /// The destination that a rule counting by destination fired for.
     #[serde(skip_serializing_if = "Option::is_none")]
     victim: Option<String>,
@@ -120,13 +127,6 @@ struct FiredRule<'a> {
     sid: u32,
     msg: &'a str,
     risk: u8,
-}
-
-/// The entry of the intelligence of the higher risk, and which address it is about.
-#[derive(Serialize)]
-struct Known<'a> {
-    label: &'a str,
-    matched: &'static str,
 }
 
 /// Features as an object, by name.
@@ -167,47 +167,32 @@ impl<'a> Event<'a> {
 }
 
 impl<'a> Alert<'a> {
-    fn of(verdict: &'a Verdict, detection: &'a Detection) -> Self {
+    fn of(verdict: &Verdict, detection: &'a Detection) -> Self {
+        let reason = Reason::of(verdict, detection);
+        let (gid, signature_id, rev, category) = match reason {
+            Reason::Rule(rule) => (
+                rule.gid,
+                rule.sid,
+                rule.revision,
+                rule.classtype.as_deref().map_or("", description_of),
+            ),
+            Reason::Intel(_) => (OWN_GENERATOR, 1, 1, ""),
+            Reason::Rare => (OWN_GENERATOR, 2, 1, ""),
+            Reason::Sum => (OWN_GENERATOR, 3, 1, ""),
+            Reason::Decoy(_) => (OWN_GENERATOR, 4, 1, ""),
+        };
         let severity = match verdict.level {
             Level::Critical | Level::High => 1,
             Level::Warning => 2,
             Level::Safe => 3,
         };
-        // The first of equals: the rules stand in a fixed order.
-        let worst = detection
-            .rules_at(verdict.rules())
-            .reduce(|worst, rule| if rule.risk > worst.risk { rule } else { worst });
-        worst.map_or_else(
-            || Self::without_a_rule(verdict, detection, severity),
-            |rule| Self::of_rule(rule, severity),
-        )
-    }
-
-    fn of_rule(rule: &'a Rule, severity: u8) -> Self {
         Alert {
             action: "allowed",
-            gid: rule.gid,
-            signature_id: rule.sid,
-            rev: rule.revision,
-            signature: rule.message.to_string(),
-            category: rule.classtype.as_deref().map_or("", description_of),
-            severity,
-        }
-    }
-
-    fn without_a_rule(verdict: &Verdict, detection: &Detection, severity: u8) -> Self {
-        let (signature_id, signature) = match (Known::of(verdict, detection), verdict.floor) {
-            (Some(known), _) => (1, format!("Threat intelligence: {}", known.label)),
-            (None, Floor::RareForModel) => (2, "Behaviour that is rare for the model".to_owned()),
-            (None, _) => (3, "Weighted evidence above the threshold".to_owned()),
-        };
-        Alert {
-            action: "allowed",
-            gid: OWN_GENERATOR,
+            gid,
             signature_id,
-            rev: 1,
-            signature,
-            category: "",
+            rev,
+            signature: reason.text(),
+            category,
             severity,
         }
     }
@@ -228,29 +213,12 @@ impl<'a> Own<'a> {
             rules: detection.rules_at(verdict.rules()).map(fired).collect(),
             detection_version: format!("{:08x}", verdict.detection),
             intel: Known::of(verdict, detection),
+            decoy: decoy_of(verdict, detection),
             victim: is_victim.then(|| verdict.digest.destination.to_string()),
             sources: is_victim.then_some(verdict.sources),
             anomaly_score: (!is_victim).then_some(verdict.anomaly_score),
             features: (!is_victim).then_some(ByName(&verdict.features)),
         }
-    }
-}
-
-impl<'a> Known<'a> {
-    fn of(verdict: &Verdict, detection: &'a Detection) -> Option<Self> {
-        let entry = |number| {
-            IntelEntryIndex::decode(number).and_then(|index| detection.intel().entry(index))
-        };
-        let (entry, matched) = match (entry(verdict.intel_source), entry(verdict.intel_destination))
-        {
-            (Some(source), Some(destination)) if destination.risk > source.risk => {
-                (destination, "dest_ip")
-            }
-            (Some(source), _) => (source, "src_ip"),
-            (None, Some(destination)) => (destination, "dest_ip"),
-            (None, None) => return None,
-        };
-        Some(Known { label: &entry.label, matched })
     }
 }
 

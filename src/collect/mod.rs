@@ -3,6 +3,7 @@
 mod classification;
 mod dump;
 mod eve;
+mod reason;
 mod summary;
 
 use std::io;
@@ -16,7 +17,8 @@ use crate::verdict::{Detection, Verdict};
 pub use dump::FeatureDump;
 pub use eve::EveWriter;
 pub use summary::{
-    Highlights, LatencyNanos, ModelIdentity, SourceCount, Summary, SummaryParts, render_text,
+    Highlights, LatencyNanos, ModelIdentity, RuleCount, SourceCount, Summary, SummaryParts,
+    render_text,
 };
 
 /// Somebody who wants every verdict.
@@ -30,6 +32,13 @@ pub trait Sink {
     ///
     /// When it can't be written; the sink gets nothing more after that.
     fn take(&mut self, verdict: &Verdict, detection: &Detection) -> io::Result<()>;
+
+    /// There is nothing to take just now: what was held back is written, so that whoever follows the output sees it.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be written.
+    fn flush(&mut self) -> io::Result<()>;
 
     /// Nothing more will come: what was held back is written now.
     ///
@@ -75,7 +84,7 @@ impl Collector {
         let mut listeners: Vec<Listener<'_>> =
             sinks.into_iter().map(|sink| Listener { sink, failed: None, offered: 0 }).collect();
         for turn in 0.. {
-            let more = self.take_turn(turn);
+            let more = self.take_turn(turn, &mut || listeners.iter_mut().for_each(Listener::flush));
             for verdict in &self.turn {
                 listeners.iter_mut().for_each(|listener| listener.take(verdict, detection));
             }
@@ -87,11 +96,11 @@ impl Collector {
     }
 
     /// Takes one turn from every worker and sorts it. Returns whether there may be another.
-    fn take_turn(&mut self, turn: u64) -> bool {
+    fn take_turn(&mut self, turn: u64, idle: &mut dyn FnMut()) -> bool {
         self.turn.clear();
         let mut more = false;
         for inlet in &mut self.inlets {
-            more |= take_until_end_of(inlet, turn, &mut self.turn);
+            more |= take_until_end_of(inlet, turn, &mut self.turn, idle);
         }
         self.dequeued += self.turn.len() as u64;
         // A packet's own verdict comes before that of the victim it was aimed at; the pair is unique.
@@ -100,20 +109,36 @@ impl Collector {
     }
 }
 
-/// Takes one worker's part of a turn. Returns whether the worker may still report more.
-fn take_until_end_of(inlet: &mut Inlet, turn: u64, verdicts: &mut Vec<Verdict>) -> bool {
+/// Takes one worker's part of a turn; calls `idle` once when it has to wait for long. Returns whether the worker may still
+/// report more.
+fn take_until_end_of(
+    inlet: &mut Inlet,
+    turn: u64,
+    verdicts: &mut Vec<Verdict>,
+    idle: &mut dyn FnMut(),
+) -> bool {
     let backoff = Backoff::new();
+    let mut naps = 0_u32;
     loop {
         match inlet.take() {
             Some(Report::Verdict(verdict)) => verdicts.push(verdict),
             Some(Report::TurnEnd(ended)) if ended >= turn => return true,
             Some(Report::TurnEnd(_)) => {}
             None if inlet.is_finished() => return false,
-            None if backoff.is_completed() => std::thread::sleep(NAP),
-            None => backoff.snooze(),
+            None if !backoff.is_completed() => backoff.snooze(),
+            None => {
+                std::thread::sleep(NAP);
+                naps = naps.saturating_add(1);
+                if naps == NAPS_BEFORE_FLUSH {
+                    idle();
+                }
+            }
         }
     }
 }
+
+/// After so many naps nothing is coming at full speed, and who follows an output would like to see what there is.
+const NAPS_BEFORE_FLUSH: u32 = 1_000;
 
 /// How long the collector sleeps when the rings are empty; a ring holds far more than this time's verdicts.
 const NAP: Duration = Duration::from_micros(100);
@@ -130,6 +155,12 @@ impl Listener<'_> {
             self.failed = self.sink.take(verdict, detection).err();
         }
         self.offered += 1;
+    }
+
+    fn flush(&mut self) {
+        if self.failed.is_none() {
+            self.failed = self.sink.flush().err();
+        }
     }
 
     fn finish(mut self) -> Option<SinkError> {

@@ -286,7 +286,7 @@ const BROKEN: &[(&str, &str)] = &[
     (
         "policy.floors = ['all']",
         "1:18: policy.floors[0] = 'all': must be one of intel_hit_high rule_80_high model_quantile_warning \
-             intel_and_rule_critical, such as \"intel_hit_high\"",
+             intel_and_rule_critical decoy_high, such as \"intel_hit_high\"",
     ),
     (
         "policy.floors = ['rule_80_high', 'rule_80_high']",

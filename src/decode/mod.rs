@@ -99,6 +99,8 @@ pub struct Packet<'frame> {
     pub vlan: Option<u16>,
     /// How many tunnels were entered to reach this packet.
     pub tunnels: u8,
+    /// Sender and receiver of the outermost IP header, where tunnels were entered: who carries this packet.
+    pub carriers: Option<(Address, Address)>,
     /// What stands behind the network header.
     pub transport: Transport,
     /// The captured bytes behind the transport header (behind the network header for [`Transport::Other`] and
@@ -126,11 +128,14 @@ pub fn decode<'frame>(frame: &Frame<'frame>) -> Result<Packet<'frame>, NotDecode
             pseudo_wire(inner).ok_or(NotDecoded::NotIp)?
         }
     };
+    let outermost = (datagram.source, datagram.destination);
+    let mut carriers = None;
     while usize::from(tunnels) < TUNNELS_MAX
         && let Some(inner) = tunnel::enter(&datagram)
     {
         tunnels += 1;
         datagram = inner;
+        carriers = Some(outermost);
     }
     let (transport, payload) = transport::read(&datagram);
     Ok(Packet {
@@ -144,6 +149,7 @@ pub fn decode<'frame>(frame: &Frame<'frame>) -> Result<Packet<'frame>, NotDecode
         wire_length: frame.wire_length,
         vlan: link.vlan,
         tunnels,
+        carriers,
         transport,
         payload,
     })

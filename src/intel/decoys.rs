@@ -84,6 +84,7 @@ mod tests {
             wire_length: 42,
             vlan: None,
             tunnels: 0,
+            carriers: None,
             transport: Transport::Udp { source_port: 1, destination_port: port },
             payload: &[],
         })

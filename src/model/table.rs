@@ -146,6 +146,13 @@ impl<R: Read> FeatureTable<R> {
         Ok(rows)
     }
 
+    /// What the row read last says in one of the packet columns, where the table has it: `packet`, `src_ip`, ...
+    #[must_use]
+    pub fn packet_field(&self, column: &str) -> Option<&str> {
+        let (_, place) = self.packet.iter().find(|(name, _)| *name == column)?;
+        self.record.get(*place)
+    }
+
     /// What the row read last says of its packet.
     fn packet_fields(&self) -> impl Iterator<Item = &str> {
         self.packet.iter().map(|&(_, place)| self.record.get(place).unwrap_or_default())

@@ -58,7 +58,6 @@ impl Content {
 
     /// The first place from `start` on where it lies before `end`.
     fn find(&self, payload: &[u8], start: usize, end: usize, budget: &mut Budget) -> Option<usize> {
-        let first = *self.bytes.first()?;
         let start = if self.at_end {
             if end < payload.len() {
                 return None;
@@ -72,21 +71,33 @@ impl Content {
         if !budget.allows() {
             return None;
         }
-        let found = if self.nocase {
-            beginnings.iter().enumerate().position(|(at, byte)| {
-                byte.to_ascii_lowercase() == first
-                    && payload
-                        .get(start + at..start + at + self.bytes.len())
-                        .is_some_and(|there| there.eq_ignore_ascii_case(&self.bytes))
-            })
+        let (found, looked_at) = if self.nocase {
+            self.find_any_case(payload.get(start..)?, beginnings.len())
         } else {
-            beginnings.iter().enumerate().position(|(at, byte)| {
-                *byte == first
-                    && payload.get(start + at..start + at + self.bytes.len()) == Some(&*self.bytes)
-            })
+            let window = payload.get(start..start + beginnings.len() - 1 + self.bytes.len())?;
+            let found = memchr::memmem::find(window, &self.bytes);
+            (found, found.unwrap_or(beginnings.len()) + self.bytes.len())
         };
-        budget.spend(found.unwrap_or(beginnings.len()) + self.bytes.len());
+        budget.spend(looked_at);
         found.map(|at| start + at)
+    }
+
+    /// The first of `beginnings` places at which the content stands in either case, and how many bytes were looked at.
+    fn find_any_case(&self, window: &[u8], beginnings: usize) -> (Option<usize>, usize) {
+        let mut looked_at = 0;
+        for at in 0..beginnings {
+            let there = window.get(at..).unwrap_or_default();
+            let same = there
+                .iter()
+                .zip(&*self.bytes)
+                .take_while(|(a, b)| a.eq_ignore_ascii_case(b))
+                .count();
+            looked_at += same + 1;
+            if same == self.bytes.len() {
+                return (Some(at), looked_at);
+            }
+        }
+        (None, looked_at)
     }
 }
 

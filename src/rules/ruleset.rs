@@ -40,8 +40,11 @@ pub struct RuleText<'a> {
 pub struct RuleSet {
     rules: Vec<Rule>,
     programs: Vec<Program>,
+    /// Which of them count their matches before they fire.
+    counts: Vec<bool>,
     lanes: Lanes,
     hash: [u8; 32],
+    refused: usize,
 }
 
 impl fmt::Debug for RuleSet {
@@ -83,7 +86,7 @@ impl RuleSet {
         let mut taken: Vec<ParsedRule> = taken.into_values().collect();
         taken.sort_by_key(|parsed| (std::cmp::Reverse(parsed.rule.risk), parsed.rule.sid));
         report.loaded = taken.len();
-        (Self::compile(taken), report)
+        (Self { refused: report.refused.len(), ..Self::compile(taken) }, report)
     }
 
     fn compile(parsed: Vec<ParsedRule>) -> Self {
@@ -97,11 +100,13 @@ impl RuleSet {
                 (parsed.rule, program)
             })
             .unzip();
-        Self { rules, programs, lanes, hash }
+        let rules: Vec<Rule> = rules;
+        let counts = rules.iter().map(|rule| rule.threshold.is_some()).collect();
+        Self { rules, programs, counts, lanes, hash, refused: 0 }
     }
 
-    /// Writes into `findings` the rules that the packet matches, those of highest risk first. Rules that count are among them:
-    /// whether they fire is for a [`ThresholdTable`](super::ThresholdTable) to say. What else `findings` holds is left alone.
+    /// Writes into `findings` the rules that the packet matches, those of highest risk first; behind them rules that
+    /// count: whether they fire is for a [`ThresholdTable`](super::ThresholdTable) to say. What else `findings` holds is left alone.
     pub fn inspect(&self, packet: &Packet<'_>, scratch: &mut Scratch, findings: &mut Findings) {
         findings.rule_count = 0;
         findings.rules_left_out = 0;
@@ -115,16 +120,28 @@ impl RuleSet {
         scratch.candidates.sort_unstable();
         scratch.candidates.dedup();
         let mut budget = Budget::for_payload(payload.len());
-        for &index in &scratch.candidates {
-            scratch.counters.candidates += 1;
-            let Some(program) = self.programs.get(usize::from(index)) else { continue };
-            if program.matches(packet, payload, &mut budget) {
-                add(findings, index);
+        scratch.counters.candidates += scratch.candidates.len() as u64;
+        // Rules that fire by themselves take their places first: one that merely counts may not fire at all.
+        for counts in [false, true] {
+            for &index in &scratch.candidates {
+                let place = usize::from(index);
+                if self.counts.get(place) == Some(&counts)
+                    && let Some(program) = self.programs.get(place)
+                    && program.matches(packet, payload, &mut budget)
+                {
+                    findings.push_rule(index);
+                }
             }
         }
         if budget.is_spent() || payload.len() < packet.payload.len() {
             scratch.cut_short();
         }
+    }
+
+    /// How many rules of the files were refused and are not in the set.
+    #[must_use]
+    pub const fn refused(&self) -> usize {
+        self.refused
     }
 
     /// The rule with that index, as [`Findings`] names it.
@@ -163,16 +180,6 @@ impl Program {
     fn matches(&self, packet: &Packet<'_>, payload: &[u8], budget: &mut Budget) -> bool {
         self.condition.holds(packet)
             && self.chains.iter().all(|chain| holds(chain, payload, 0, budget))
-    }
-}
-
-fn add(findings: &mut Findings, index: u16) {
-    match findings.rules.get_mut(usize::from(findings.rule_count)) {
-        Some(place) => {
-            *place = index;
-            findings.rule_count += 1;
-        }
-        None => findings.rules_left_out = findings.rules_left_out.saturating_add(1),
     }
 }
 

@@ -21,6 +21,8 @@ pub struct Evidence {
     pub intel_risk: f32,
     /// Whether an intelligence entry matched, whatever its risk.
     pub intel_hit: bool,
+    /// Whether a decoy was touched.
+    pub decoy_touched: bool,
 }
 
 /// The weights of the sum. [`Policy::new`] expects them to be proven: none negative, together 1.
@@ -60,12 +62,19 @@ pub enum Floor {
     RareForModel = 3,
     /// An intelligence hit and a rule of risk 60 or more: CRITICAL.
     IntelAndRule = 4,
+    /// A decoy was touched: at least HIGH. Nobody has a reason to talk to one.
+    DecoyTouched = 5,
 }
 
 impl Floor {
     /// Every floor that can be configured.
-    pub const ALL: [Self; 4] =
-        [Self::IntelHit, Self::StrongRule, Self::RareForModel, Self::IntelAndRule];
+    pub const ALL: [Self; 5] = [
+        Self::IntelHit,
+        Self::StrongRule,
+        Self::RareForModel,
+        Self::IntelAndRule,
+        Self::DecoyTouched,
+    ];
 
     /// Its name in the configuration, in events and in answers.
     #[must_use]
@@ -76,6 +85,7 @@ impl Floor {
             Self::StrongRule => "rule_80_high",
             Self::RareForModel => "model_quantile_warning",
             Self::IntelAndRule => "intel_and_rule_critical",
+            Self::DecoyTouched => "decoy_high",
         }
     }
 
@@ -85,7 +95,7 @@ impl Floor {
         match self {
             Self::None => Level::Safe,
             Self::RareForModel => Level::Warning,
-            Self::IntelHit | Self::StrongRule => Level::High,
+            Self::IntelHit | Self::StrongRule | Self::DecoyTouched => Level::High,
             Self::IntelAndRule => Level::Critical,
         }
     }
@@ -102,15 +112,27 @@ pub struct Floors {
     pub rare_for_model: bool,
     /// [`Floor::IntelAndRule`] holds.
     pub intel_and_rule: bool,
+    /// [`Floor::DecoyTouched`] holds.
+    pub decoy_touched: bool,
 }
 
 impl Floors {
     /// No floor: the plain weighted sum.
-    pub const NONE: Self =
-        Self { intel_hit: false, strong_rule: false, rare_for_model: false, intel_and_rule: false };
+    pub const NONE: Self = Self {
+        intel_hit: false,
+        strong_rule: false,
+        rare_for_model: false,
+        intel_and_rule: false,
+        decoy_touched: false,
+    };
     /// Every floor.
-    pub const ALL: Self =
-        Self { intel_hit: true, strong_rule: true, rare_for_model: true, intel_and_rule: true };
+    pub const ALL: Self = Self {
+        intel_hit: true,
+        strong_rule: true,
+        rare_for_model: true,
+        intel_and_rule: true,
+        decoy_touched: true,
+    };
 
     /// These floors and `floor` too.
     #[must_use]
@@ -121,6 +143,7 @@ impl Floors {
             Floor::StrongRule => self.strong_rule = true,
             Floor::RareForModel => self.rare_for_model = true,
             Floor::IntelAndRule => self.intel_and_rule = true,
+            Floor::DecoyTouched => self.decoy_touched = true,
         }
         self
     }
@@ -134,6 +157,7 @@ impl Floors {
             Floor::StrongRule => self.strong_rule,
             Floor::RareForModel => self.rare_for_model,
             Floor::IntelAndRule => self.intel_and_rule,
+            Floor::DecoyTouched => self.decoy_touched,
         }
     }
 }
@@ -254,6 +278,8 @@ impl Policy {
             Floor::IntelAndRule
         } else if floors.intel_hit && evidence.intel_hit {
             Floor::IntelHit
+        } else if floors.decoy_touched && evidence.decoy_touched {
+            Floor::DecoyTouched
         } else if floors.strong_rule && evidence.highest_rule_risk >= STRONG_RULE_RISK {
             Floor::StrongRule
         } else if floors.rare_for_model && evidence.model_quantile >= self.rare_from() {
@@ -280,6 +306,7 @@ mod tests {
             intel_risk,
             intel_hit: intel_risk > 0.0,
             model_quantile: 0.0,
+            decoy_touched: false,
         }
     }
 
@@ -312,6 +339,11 @@ mod tests {
             (parts(0.0, 80.0, 0.0), Level::High, Floor::StrongRule),
             (parts(0.0, 0.0, 10.0), Level::High, Floor::IntelHit),
             (parts(0.0, 60.0, 10.0), Level::Critical, Floor::IntelAndRule),
+            (
+                Evidence { decoy_touched: true, ..Evidence::default() },
+                Level::High,
+                Floor::DecoyTouched,
+            ),
             (parts(0.0, 79.0, 0.0), Level::Warning, Floor::None),
         ];
         for (evidence, level, floor) in cases {

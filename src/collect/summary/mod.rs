@@ -60,10 +60,14 @@ pub struct Summary {
     pub stage_ns: BTreeMap<&'static str, f64>,
     /// From a turn's receipt to its verdicts in the ring.
     pub latency_ns: LatencyNanos,
+    /// Rules in force, and rules of the files that were refused and left out.
+    pub rules: RuleCount,
     /// The model that scored.
     pub model: ModelIdentity,
     /// The version of the detection: equal for equal model, rules, intelligence, decoys and policy.
     pub detection_version: String,
+    /// The version of the other settings that verdicts depend on: equal for equal sources, features and hash key.
+    pub settings_version: String,
     /// Number of workers.
     pub workers: usize,
 }
@@ -88,6 +92,15 @@ impl From<SourceCounters> for SourceCount {
         let SourceCounters { live, inserted, evicted, expired, denied } = counters;
         Self { live, inserted, evicted, expired, denied }
     }
+}
+
+/// Rules, counted.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct RuleCount {
+    /// In force.
+    pub loaded: usize,
+    /// Refused and left out (`rules.unsupported = "skip"`).
+    pub refused: usize,
 }
 
 /// Percentiles of the latency, nanoseconds.
@@ -131,6 +144,8 @@ pub struct SummaryParts<'a> {
     pub seconds: f64,
     /// What judged.
     pub detection: &'a Detection,
+    /// The settings, as the sensor's parameters name them.
+    pub settings_version: u32,
     /// Number of workers.
     pub workers: usize,
 }
@@ -171,6 +186,10 @@ impl Summary {
                 .map(|(name, nanos)| (name, per_packet(as_f64(nanos))))
                 .into(),
             latency_ns: parts.latency.into(),
+            rules: RuleCount {
+                loaded: parts.detection.rules().len(),
+                refused: parts.detection.rules().refused(),
+            },
             model: ModelIdentity {
                 name: model.about().name.clone(),
                 schema: crate::features::SCHEMA_VERSION,
@@ -178,6 +197,7 @@ impl Summary {
                 sha256: model.sha256().to_owned(),
             },
             detection_version: format!("{:08x}", parts.detection.version()),
+            settings_version: format!("{:08x}", parts.settings_version),
             workers: parts.workers,
         }
     }
@@ -214,18 +234,26 @@ pub struct Highlights {
     sources: BTreeMap<Address, NotableSource>,
     sources_not_followed: u64,
     rules: BTreeMap<u16, u64>,
-    victims: BTreeMap<Address, u64>,
+    victims: BTreeMap<Address, NotableVictim>,
     strangest: Vec<Strange>,
     first: Option<crate::time::Timestamp>,
     last: Option<crate::time::Timestamp>,
 }
 
 /// A source with at least one packet above SAFE.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct NotableSource {
-    worst: Level,
-    total: f32,
+    /// The first of its worst verdicts.
+    worst: Verdict,
     packets: u64,
+}
+
+/// A destination that a rule counting by destination fired for.
+#[derive(Clone, Copy, Debug)]
+struct NotableVictim {
+    /// The verdict with the most sources.
+    worst: Verdict,
+    verdicts: u64,
 }
 
 /// One of the highest anomaly scores, one for each source.
@@ -249,17 +277,17 @@ impl Sink for Highlights {
             *self.rules.entry(rule).or_default() += 1;
         }
         if verdict.is_of_victim() {
-            if self.victims.len() < FOLLOWED_SOURCES_MAX
-                || self.victims.contains_key(&verdict.digest.destination)
-            {
-                *self.victims.entry(verdict.digest.destination).or_default() += 1;
-            }
+            self.note_victim(verdict);
             return Ok(());
         }
         self.note_strangest(verdict);
         if verdict.level > Level::Safe {
             self.note_source(verdict);
         }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 
@@ -275,10 +303,26 @@ impl Highlights {
             self.sources_not_followed += 1;
             return;
         }
-        let notable = self.sources.entry(source).or_default();
-        notable.worst = notable.worst.max(verdict.level);
-        notable.total = notable.total.max(verdict.total);
+        let notable =
+            self.sources.entry(source).or_insert(NotableSource { worst: *verdict, packets: 0 });
+        if (verdict.level, verdict.total) > (notable.worst.level, notable.worst.total) {
+            notable.worst = *verdict;
+        }
         notable.packets += 1;
+    }
+
+    fn note_victim(&mut self, verdict: &Verdict) {
+        let victim = verdict.digest.destination;
+        if self.victims.len() < FOLLOWED_SOURCES_MAX || self.victims.contains_key(&victim) {
+            let notable = self
+                .victims
+                .entry(victim)
+                .or_insert(NotableVictim { worst: *verdict, verdicts: 0 });
+            if verdict.sources > notable.worst.sources {
+                notable.worst = *verdict;
+            }
+            notable.verdicts += 1;
+        }
     }
 
     fn note_strangest(&mut self, verdict: &Verdict) {
@@ -302,9 +346,11 @@ impl Highlights {
         let mut sources: Vec<_> =
             self.sources.iter().map(|(address, source)| (*address, *source)).collect();
         sources.sort_by(|(a, x), (b, y)| {
-            y.worst
-                .cmp(&x.worst)
-                .then(y.total.total_cmp(&x.total))
+            let (worst_x, worst_y) = (&x.worst, &y.worst);
+            worst_y
+                .level
+                .cmp(&worst_x.level)
+                .then(worst_y.total.total_cmp(&worst_x.total))
                 .then(y.packets.cmp(&x.packets))
                 .then(a.cmp(b))
         });

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Highlights, Summary};
+use crate::collect::reason::Reason;
 use crate::model::AnomalyScore;
 use crate::verdict::{Detection, Level};
 
@@ -13,13 +14,14 @@ pub fn render_text(summary: &Summary, highlights: &Highlights, detection: &Detec
     let parts = [
         traffic(summary, highlights),
         verdicts(summary),
-        sources(highlights, summary),
-        victims(highlights),
+        sources(highlights, detection),
+        victims(highlights, detection),
         rules(highlights, detection),
         anomalies(highlights, detection),
         refused(summary),
         accounting(summary),
         speed(summary),
+        next_steps(summary),
     ];
     for part in parts.iter().filter(|part| !part.is_empty()) {
         page.push_str(part);
@@ -53,6 +55,13 @@ fn traffic(summary: &Summary, highlights: &Highlights) -> String {
 fn verdicts(summary: &Summary) -> String {
     let mut page = String::new();
     line!(page, "Verdicts");
+    if summary.rules.refused > 0 {
+        line!(
+            page,
+            "  {} rules were refused and left out; `phantomnet check` names them",
+            summary.rules.refused
+        );
+    }
     let judged: u64 = summary.verdicts.values().sum();
     for level in Level::ALL.iter().rev() {
         let count = summary.verdicts.get(level.name()).copied().unwrap_or(0);
@@ -61,27 +70,28 @@ fn verdicts(summary: &Summary) -> String {
     page
 }
 
-fn sources(highlights: &Highlights, summary: &Summary) -> String {
+fn sources(highlights: &Highlights, detection: &Detection) -> String {
     let worst = highlights.worst_sources();
     let mut page = String::new();
     if worst.is_empty() {
-        line!(
-            page,
-            "Top sources\n  none above SAFE among {} seen",
-            thousands(summary.sources.inserted)
-        );
+        line!(page, "Top sources\n  none above SAFE");
         return page;
     }
-    line!(page, "Top sources (worst of {} above SAFE)", thousands(highlights.sources.len() as u64));
-    line!(page, "  {:<40}{:<10}{:>7}{:>14}", "source", "worst", "total", "packets");
+    line!(
+        page,
+        "Top sources (the worst of {} with packets above SAFE)",
+        thousands(highlights.sources.len() as u64)
+    );
+    line!(page, "  {:<26}{:<10}{:>13}  worst packet, and why", "source", "worst", "above SAFE");
     for (address, source) in worst {
         line!(
             page,
-            "  {:<40}{:<10}{:>7.1}{:>14}",
+            "  {:<26}{:<10}{:>13}  {}: {}",
             address.to_string(),
-            source.worst,
-            source.total,
-            thousands(source.packets)
+            source.worst.level,
+            thousands(source.packets),
+            source.worst.digest.sequence,
+            visible(&Reason::of(&source.worst, detection).text())
         );
     }
     if highlights.sources_not_followed > 0 {
@@ -94,16 +104,26 @@ fn sources(highlights: &Highlights, summary: &Summary) -> String {
     page
 }
 
-fn victims(highlights: &Highlights) -> String {
+fn victims(highlights: &Highlights, detection: &Detection) -> String {
     let mut page = String::new();
     if highlights.victims.is_empty() {
         return page;
     }
     line!(page, "Destinations under attack");
     let mut victims: Vec<_> = highlights.victims.iter().collect();
-    victims.sort_by(|(a, x), (b, y)| y.cmp(x).then(a.cmp(b)));
-    for (address, count) in victims.into_iter().take(super::LISTED) {
-        line!(page, "  {:<40}{:>14} verdicts", address.to_string(), thousands(*count));
+    victims.sort_by(|(a, x), (b, y)| {
+        y.worst.level.cmp(&x.worst.level).then(y.verdicts.cmp(&x.verdicts)).then(a.cmp(b))
+    });
+    for (address, victim) in victims.into_iter().take(super::LISTED) {
+        line!(
+            page,
+            "  {:<26}{:<10}{:>13}  from {} sources: {}",
+            address.to_string(),
+            victim.worst.level,
+            thousands(victim.verdicts),
+            thousands(u64::from(victim.worst.sources)),
+            visible(&Reason::of(&victim.worst, detection).text())
+        );
     }
     page
 }
@@ -124,7 +144,7 @@ fn rules(highlights: &Highlights, detection: &Detection) -> String {
             thousands(count),
             rule.risk,
             rule.sid,
-            rule.message
+            visible(&rule.message)
         );
     }
     page
@@ -134,7 +154,7 @@ fn anomalies(highlights: &Highlights, detection: &Detection) -> String {
     let mut page = String::new();
     line!(
         page,
-        "Strangest packets (one for each source; model {})",
+        "Highest anomaly scores (one for each source; model {}; 1 is as rare as can be)",
         detection.model().about().name
     );
     for strange in &highlights.strangest {
@@ -199,6 +219,32 @@ fn speed(summary: &Summary) -> String {
         .collect();
     line!(page, "  ns by stage: {}", stages.join(", "));
     page
+}
+
+fn next_steps(summary: &Summary) -> String {
+    let mut page = String::new();
+    let above_safe: u64 =
+        Level::ALL.iter().skip(1).filter_map(|level| summary.verdicts.get(level.name())).sum();
+    if above_safe > 0 {
+        line!(page, "To look closer");
+        line!(page, "  every packet above SAFE with its reasons:  replay --eve alerts.json ...");
+        line!(
+            page,
+            "  every packet with its features and score:  replay --dump-features f.csv ..."
+        );
+        line!(
+            page,
+            "  why one packet scored as it did:           explain --row f.csv --packet NUMBER"
+        );
+    }
+    page
+}
+
+/// Text of others with control characters made visible: a terminal obeys them.
+fn visible(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] })
+        .collect()
 }
 
 /// The stages in the order in which a packet meets them.

@@ -64,6 +64,11 @@ impl Model {
     ///
     /// What the file system said.
     pub fn save(&self, path: &Path) -> io::Result<()> {
+        // A link is followed, and a device or pipe is never replaced by a file.
+        let path = &std::fs::canonicalize(path).unwrap_or_else(|_not_there_yet| path.to_owned());
+        if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+            return Err(io::Error::other("is no regular file; name one, or a new one"));
+        }
         let folder = match path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),

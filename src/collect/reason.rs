@@ -1,0 +1,81 @@
+//! Why a packet is above SAFE, in one line: the same words in every output.
+
+use crate::intel::IntelEntryIndex;
+use crate::rules::Rule;
+use crate::verdict::{Detection, Floor, Verdict};
+
+/// The strongest single reason of a verdict above SAFE.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Reason<'d> {
+    /// The rule of the highest risk that fired.
+    Rule(&'d Rule),
+    /// An entry of the intelligence, and which address it is about.
+    Intel(Known<'d>),
+    /// A decoy was touched: what the operator calls it.
+    Decoy(&'d str),
+    /// The model finds it rare.
+    Rare,
+    /// No single one: the weighted sum.
+    Sum,
+}
+
+/// The entry of the intelligence of the higher risk, and which address it is about.
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+pub(super) struct Known<'d> {
+    /// As what the address is known.
+    pub(super) label: &'d str,
+    /// `src_ip` or `dest_ip`.
+    pub(super) matched: &'static str,
+}
+
+impl<'d> Reason<'d> {
+    pub(super) fn of(verdict: &Verdict, detection: &'d Detection) -> Self {
+        // The first of equals: the rules stand in a fixed order.
+        let rules = verdict.rules().iter().filter_map(|index| detection.rules().rule(*index));
+        let worst = rules.reduce(|worst, rule| if rule.risk > worst.risk { rule } else { worst });
+        match (worst, Known::of(verdict, detection), decoy_of(verdict, detection), verdict.floor) {
+            (_, Some(known), _, Floor::IntelHit | Floor::IntelAndRule) => Self::Intel(known),
+            (_, _, Some(decoy), Floor::DecoyTouched) => Self::Decoy(decoy),
+            (Some(rule), ..) => Self::Rule(rule),
+            (None, Some(known), ..) => Self::Intel(known),
+            (None, None, Some(decoy), _) => Self::Decoy(decoy),
+            (None, None, None, Floor::RareForModel) => Self::Rare,
+            (None, None, None, _) => Self::Sum,
+        }
+    }
+
+    /// In words.
+    pub(super) fn text(self) -> String {
+        match self {
+            Self::Rule(rule) => rule.message.to_string(),
+            Self::Intel(known) => format!("Threat intelligence: {}", known.label),
+            Self::Decoy(name) => format!("Decoy touched: {name}"),
+            Self::Rare => "Behaviour that is rare for the model".to_owned(),
+            Self::Sum => "Weighted evidence above the threshold".to_owned(),
+        }
+    }
+}
+
+impl<'d> Known<'d> {
+    pub(super) fn of(verdict: &Verdict, detection: &'d Detection) -> Option<Self> {
+        let entry = |number| {
+            IntelEntryIndex::decode(number).and_then(|index| detection.intel().entry(index))
+        };
+        let (entry, matched) = match (entry(verdict.intel_source), entry(verdict.intel_destination))
+        {
+            (Some(source), Some(destination)) if destination.risk > source.risk => {
+                (destination, "dest_ip")
+            }
+            (Some(source), _) => (source, "src_ip"),
+            (None, Some(destination)) => (destination, "dest_ip"),
+            (None, None) => return None,
+        };
+        Some(Known { label: &entry.label, matched })
+    }
+}
+
+/// What the operator calls the decoy that was touched.
+pub(super) fn decoy_of<'d>(verdict: &Verdict, detection: &'d Detection) -> Option<&'d str> {
+    let index = usize::from(verdict.decoy).checked_sub(1)?;
+    detection.decoys().all().get(index).map(|decoy| &*decoy.name)
+}
