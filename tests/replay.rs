@@ -70,8 +70,14 @@ fn forged_flood(path: &Path) {
     let mut capture = CaptureWriter::new(file, LinkType::Ethernet).unwrap();
     let start = Timestamp::from_secs(1_767_603_610);
     for nth in 0..6_000_u32 {
-        // The last 500 are the first ones again, ten minutes later: their sessions have ended by then.
-        let (id, pause) = if nth < 5_500 { (nth, 0) } else { (nth - 5_500, 600_000_000_000) };
+        let (id, pause) = match nth {
+            // Each once: they give way to each other.
+            ..2_000 => (nth, 0),
+            // Each twice: they came back, and newcomers find no room.
+            2_000..5_500 => (2_000 + nth / 2, 0),
+            // The first ones again, ten minutes later: their sessions have ended by then.
+            _ => (nth - 5_500, 600_000_000_000),
+        };
         let [_, b, c, d] = id.wrapping_mul(2_654_435_761).to_be_bytes();
         let builder = PacketBuilder::ethernet2([2; 6], [4; 6])
             .ipv4([11, b, c, d], [10, 20, 0, 80], 50)
