@@ -18,13 +18,21 @@ use std::path::Path;
 pub use error::{Fault, ModelError};
 
 use super::Model;
-use super::passport::ExpectedSchema;
+use super::forest::TREES_MAX;
+use super::passport::{ExpectedSchema, GOLDEN_ROWS};
 
 /// The version of the format that this program writes and reads.
 pub const FORMAT_VERSION: u32 = 1;
 
 /// Bytes that a model file may have.
 pub const FILE_BYTES_MAX: u64 = 64 << 20;
+
+/// Lines that are neither a tree nor a golden row nor the seal: the version, five sections, and where the trees and the
+/// golden rows begin and end.
+const FIXED_LINES: usize = 10;
+
+/// Lines that may stand before the seal.
+const BODY_LINES_MAX: usize = FIXED_LINES + TREES_MAX + *GOLDEN_ROWS.end();
 
 impl Model {
     /// Loads a model file through the gate: size, version, seal, schema, limits, structure, finite numbers, golden rows,
