@@ -74,6 +74,20 @@ pub enum Fault {
         /// What the file says.
         stated: u64,
     },
+    /// A golden row scores something else in the forest that packets meet than by plain descent.
+    #[error(
+        "golden row {row} scores {found} here, {way}, and {stated} in the file: this program does not score packets as the model's maker did"
+    )]
+    LiveScore {
+        /// Which row, counted from 1.
+        row: usize,
+        /// How it was scored.
+        way: &'static str,
+        /// What this program computes.
+        found: f32,
+        /// What the file states.
+        stated: f32,
+    },
     /// The document means something that is spelled otherwise.
     #[error("not in the one spelling that this format has")]
     Spelling,
@@ -91,7 +105,7 @@ impl Fault {
             Self::CutShort | Self::Changed { .. } | Self::Seal(_) => "seal",
             Self::Schema { .. } => "schema",
             Self::Content(_) => "content",
-            Self::Golden { .. } => "golden",
+            Self::Golden { .. } | Self::LiveScore { .. } => "golden",
         }
     }
 }

@@ -242,6 +242,28 @@ fn a_golden_row_that_scores_otherwise_is_refused() {
 }
 
 #[test]
+fn a_forest_that_scores_packets_otherwise_than_plain_descent_is_refused() {
+    use super::super::compiled::CompiledForest;
+    let sound = samples::model();
+    let bytes = sound.to_bytes();
+    let proven = |model: Model| read::prove("m.json", &bytes, model);
+    assert_eq!(proven(sound.clone()).unwrap().sha256(), sound.sha256());
+    let mut broken = sound.clone();
+    broken.compiled = CompiledForest::new(&samples::forest());
+    let mut golden = sound.golden.iter();
+    let differs = golden.position(|golden| broken.score(&golden.row) != golden.score);
+    let row = 1 + differs.expect("or the sample would prove nothing");
+    let error = proven(broken).unwrap_err();
+    assert_eq!(error.fault().label(), "golden");
+    let text = error.to_string();
+    assert!(text.contains(&format!("golden row {row} scores ")), "{text}");
+    // The line that the file has that row on.
+    let file = String::from_utf8(bytes.clone()).unwrap();
+    let line = file.lines().position(|line| line == "\"golden\":[").unwrap() + 1 + row;
+    assert_eq!(error.line(), Some(line as u64));
+}
+
+#[test]
 fn files_are_saved_whole_and_loaded_through_the_gate() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.json");
