@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use crate::files::ReadError;
+
 use super::{FILE_BYTES_MAX, FORMAT_VERSION};
 
 /// A model file that was refused: `FILE:LINE: why`.
@@ -20,6 +22,9 @@ pub enum Fault {
     /// It could not be read.
     #[error("cannot be read: {0}")]
     Io(io::Error),
+    /// A directory, a device, a pipe.
+    #[error("cannot be read: it is not a regular file")]
+    NotAFile,
     /// It is larger than a model can be.
     #[error("larger than {FILE_BYTES_MAX} bytes: no model of this program")]
     TooLarge,
@@ -93,12 +98,22 @@ pub enum Fault {
     Spelling,
 }
 
+impl From<ReadError> for Fault {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Io(error) => Self::Io(error),
+            ReadError::NotAFile => Self::NotAFile,
+            ReadError::TooLarge { .. } => Self::TooLarge,
+        }
+    }
+}
+
 impl Fault {
     /// A word for counters.
     #[must_use]
     pub const fn label(&self) -> &'static str {
         match self {
-            Self::Io(_) => "io",
+            Self::Io(_) | Self::NotAFile => "io",
             Self::TooLarge => "size",
             Self::NotAModel | Self::Form(_) | Self::Spelling => "form",
             Self::Version { .. } => "version",
