@@ -14,6 +14,7 @@
 // Words that everything uses.
 pub mod address;
 pub mod time;
+pub mod files;
 
 // The data path. Runs on pinned cores: no lock, no allocation after the first turn, no logging, no clock but the batch's.
 pub mod capture;

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
 
 use crate::support::{folder, generated_traffic, run, run_well, sensor, stderr};
 
@@ -67,6 +67,16 @@ fn a_rule_with_an_unknown_keyword_is_refused_with_file_line_and_keyword() {
 }
 
 #[test]
+fn a_content_that_is_not_utf_8_is_refused_with_file_and_line() {
+    let folder = folder();
+    let rules =
+        b"# caf\xe9\nalert tcp any any -> any 80 (msg:\"caf\xe9\"; content:\"caf\xe9\"; sid:1;)\n";
+    fs::write(folder.path().join("local.rules"), rules).unwrap();
+    let output = check(folder.path(), "[rules]\nfiles = [\"local.rules\"]\n");
+    refused(&output, &["local.rules:2: rule 1: content: ", "not UTF-8", "|E9|"]);
+}
+
+#[test]
 fn unsupported_rules_can_be_skipped_but_never_silently() {
     let folder = folder();
     let rules = "alert tcp any any -> any 80 (msg:\"x\"; http2.settings:1; sid:1;)\nalert ip any any -> any any (msg:\"y\"; sid:2;)\n";
@@ -94,6 +104,35 @@ fn an_unknown_key_is_refused_with_line_and_column_and_the_nearest_known_one() {
         &check(folder.path(), "[workers]\ncuont = 2\n"),
         &["phantomnet.toml:2:1", "cuont", "count"],
     );
+}
+
+#[test]
+fn what_is_no_file_is_refused_by_name_and_never_waited_for() {
+    let folder = folder();
+    let pipe = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let why = "is not a regular file";
+    refused(&run(sensor().args(["check", "--config"]).arg(&pipe)), &["pipe: ", why]);
+    refused(&run(sensor().args(["check", "--config", "/dev/zero"])), &["/dev/zero: ", why]);
+    refused(&run(sensor().args(["model", "verify"]).arg(&pipe)), &["pipe: ", why]);
+    for place in ["pipe", "/dev/zero"] {
+        for config in [
+            format!("[rules]\nfiles = [\"{place}\"]\n"),
+            format!("[model]\npath = \"{place}\"\n"),
+            format!("[[intel.feeds]]\npath = \"{place}\"\n"),
+        ] {
+            refused(&check(folder.path(), &config), &[&format!("{place}: "), why]);
+        }
+    }
+}
+
+#[test]
+fn a_rule_file_that_is_larger_than_any_is_refused_by_name() {
+    let folder = folder();
+    let rules = folder.path().join("local.rules");
+    fs::File::create(&rules).unwrap().set_len((64 << 20) + 1).unwrap();
+    let output = check(folder.path(), "[rules]\nfiles = [\"local.rules\"]\n");
+    refused(&output, &["local.rules: is larger than 67108864 bytes"]);
 }
 
 #[test]

@@ -157,7 +157,7 @@ proptest! {
 
     #[test]
     fn a_plan_gives_as_many_packets_as_it_asks_for(
-        packets in 0_u64..4_000,
+        packets in 1_u64..4_000,
         seed: u64,
         chosen in proptest::sample::subsequence(Attack::ALL.to_vec(), 0..=12),
         clients in 4_u32..60,
@@ -391,6 +391,11 @@ fn an_unknown_attack_is_refused_with_the_names_that_are_known() {
 #[test]
 fn a_plan_out_of_range_is_refused_with_the_range() {
     let mut plan = Plan::new(10, 1);
+    for packets in [0, 1_000_000_001, u64::MAX] {
+        let error = Generator::new(&Plan::new(packets, 1)).unwrap_err().to_string();
+        assert_eq!(error, format!("packets = {packets}: must be 1 to 1000000000"));
+    }
+    assert!(Generator::new(&Plan::new(1_000_000_000, 1)).is_ok());
     plan.clients = 1;
     assert_eq!(Generator::new(&plan).unwrap_err().to_string(), "clients = 1: must be 4 to 2000");
     plan.clients = 10;
@@ -405,4 +410,46 @@ fn a_plan_that_a_capture_file_cannot_date_is_refused() {
     plan.start = Timestamp::from_secs(-10_000);
     let error = write_dataset(directory.path(), &plan).unwrap_err().to_string();
     assert!(error.contains("from 1970 to 2106"), "{error}");
+}
+
+#[test]
+fn a_dataset_that_cannot_be_written_names_the_file_and_leaves_the_one_before_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let files = || {
+        let entries = std::fs::read_dir(directory.path()).unwrap();
+        let read = |path: &std::path::Path| (path.to_owned(), std::fs::read(path).unwrap());
+        entries.map(|entry| read(&entry.unwrap().path())).collect::<BTreeMap<_, _>>()
+    };
+    write_dataset(directory.path(), &everything(2_000, 3)).unwrap();
+    let before = files();
+    assert_eq!(before.len(), 3, "nothing is left beside the dataset");
+    for name in ["traffic.pcap", "labels.csv", "sources.csv"] {
+        let part = directory.path().join(format!("{name}.part"));
+        std::os::unix::fs::symlink("/dev/full", &part).unwrap();
+        let error = write_dataset(directory.path(), &everything(2_000, 4)).unwrap_err().to_string();
+        assert!(error.contains(name) && error.contains("No space left"), "{error}");
+        assert!(files() == before, "{name}: the dataset before is no longer whole");
+    }
+}
+
+#[test]
+fn while_a_dataset_is_written_nothing_stands_under_its_names() {
+    let directory = tempfile::tempdir().unwrap();
+    let part = directory.path().join("labels.csv.part");
+    assert!(std::process::Command::new("mkfifo").arg(&part).status().unwrap().success());
+    let writing = {
+        let directory = directory.path().to_owned();
+        std::thread::spawn(move || write_dataset(&directory, &everything(5_000, 3)))
+    };
+    // The writer fills the pipe and waits for us, with most of the capture written.
+    let mut labels = std::fs::File::open(&part).unwrap();
+    let mut first = [0; 100_000];
+    std::io::Read::read_exact(&mut labels, &mut first).unwrap();
+    for name in ["traffic.pcap", "labels.csv", "sources.csv"] {
+        assert!(!directory.path().join(name).exists(), "{name} is not whole yet");
+    }
+    assert!(directory.path().join("traffic.pcap.part").exists());
+    std::io::copy(&mut labels, &mut std::io::sink()).unwrap();
+    assert_eq!(writing.join().unwrap().unwrap().packets, 5_000);
+    assert!(directory.path().join("traffic.pcap").is_file());
 }

@@ -1,12 +1,12 @@
 //! From a configuration to the parts that it names: detection and layout.
 
-use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
 
 use super::{ConfigArgument, Failure};
 use crate::config::{Config, Origin, Unsupported};
 use crate::features::{FeatureParams, SCHEMA, SCHEMA_VERSION, fingerprint};
+use crate::files::read_limited;
 use crate::intel::{Decoys, IntelReport, IntelSet};
 use crate::latest::Publisher;
 use crate::model::{ExpectedSchema, Model};
@@ -19,6 +19,9 @@ use crate::verdict::{Detection, Policy};
 
 /// Counts of rules that can be open at once, in all shards together.
 const THRESHOLDS: usize = 1 << 18;
+
+/// Bytes that a rule file may have.
+const RULE_FILE_BYTES_MAX: u64 = 64 << 20;
 
 pub(super) fn load_config(argument: &ConfigArgument) -> Result<Config, Failure> {
     Config::load(argument.config.as_deref()).map_err(Failure::configuration)
@@ -204,9 +207,8 @@ pub(super) fn now() -> Timestamp {
 }
 
 fn read_text(path: &Path) -> Result<String, Failure> {
-    let bytes = fs::read(path).map_err(|error| {
-        Failure::configuration(format!("{}: cannot be read: {error}", path.display()))
-    })?;
-    // Rule files in the wild carry Latin-1 in comments and messages; only what is matched has to be exact, and that is hex.
+    let bytes = read_limited(path, RULE_FILE_BYTES_MAX)
+        .map_err(|error| Failure::configuration(format!("{}: {error}", path.display())))?;
+    // Rule files in the wild carry Latin-1 in comments and messages; a content that does is refused by the parser.
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -1,8 +1,9 @@
 //! How a configuration is refused: one line that names the place, the key, the value, the rule, and a value that would do.
 
 use std::fmt;
-use std::io;
 use std::path::PathBuf;
+
+use crate::files::ReadError;
 
 /// A configuration that is not used. The operator is at fault, and can mend it.
 #[derive(Debug)]
@@ -16,10 +17,10 @@ pub struct ConfigError {
 /// What is wrong with a configuration.
 #[derive(Debug)]
 pub enum Fault {
-    /// The file could not be read.
-    Unreadable(io::Error),
-    /// The file is larger than any configuration.
-    TooLarge,
+    /// The file could not be read, or is larger than any configuration.
+    Unreadable(ReadError),
+    /// The file is not UTF-8.
+    NotText,
     /// The text is not TOML.
     Syntax {
         /// Line, from 1.
@@ -82,10 +83,11 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let file = self.file.display();
         match &self.fault {
-            Fault::Unreadable(error) => write!(f, "{file}: cannot be read: {error}"),
-            Fault::TooLarge => {
-                write!(f, "{file}: is larger than {} KiB: no configuration", super::BYTES_MAX >> 10)
+            Fault::Unreadable(ReadError::TooLarge { max }) => {
+                write!(f, "{file}: is larger than {} KiB: no configuration", max >> 10)
             }
+            Fault::Unreadable(error) => write!(f, "{file}: {error}"),
+            Fault::NotText => write!(f, "{file}: cannot be read: it is not UTF-8 text"),
             Fault::Syntax { line, column, reason } => {
                 write!(f, "{file}:{line}:{column}: not TOML: {reason}")
             }
@@ -98,7 +100,7 @@ impl std::error::Error for ConfigError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.fault {
             Fault::Unreadable(error) => Some(error),
-            Fault::TooLarge | Fault::Syntax { .. } | Fault::Rule { .. } => None,
+            Fault::NotText | Fault::Syntax { .. } | Fault::Rule { .. } => None,
         }
     }
 }

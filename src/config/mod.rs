@@ -12,12 +12,11 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::Path;
 
 use toml::de::DeTable;
 
+use crate::files::read_limited;
 use crate::intel::IntelParams;
 use crate::verdict::PolicyParams;
 
@@ -63,14 +62,9 @@ impl Config {
             return Ok(Self::default());
         };
         let refused = |fault| ConfigError { file: path.to_owned(), fault };
-        let mut text = String::new();
-        let file = File::open(path).map_err(|error| refused(Fault::Unreadable(error)))?;
-        file.take(BYTES_MAX + 1)
-            .read_to_string(&mut text)
-            .map_err(|error| refused(Fault::Unreadable(not_text(error))))?;
-        if text.len() as u64 > BYTES_MAX {
-            return Err(refused(Fault::TooLarge));
-        }
+        let bytes =
+            read_limited(path, BYTES_MAX).map_err(|error| refused(Fault::Unreadable(error)))?;
+        let text = String::from_utf8(bytes).map_err(|_outside| refused(Fault::NotText))?;
         Self::parse(&text, path)
     }
 
@@ -103,12 +97,4 @@ fn located(places: &Places<'_>, broken: Broken) -> Fault {
     let same = place.filter(|place| place.path == broken.key);
     let value = broken.value.or_else(|| same.and_then(|place| places.value(place)));
     Fault::Rule { line, column, broken: Box::new(Broken { value, ..broken }) }
-}
-
-/// The standard library's "stream did not contain valid UTF-8" says nothing of files.
-fn not_text(error: io::Error) -> io::Error {
-    if error.kind() == io::ErrorKind::InvalidData {
-        return io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text");
-    }
-    error
 }

@@ -348,6 +348,9 @@ fn a_file_that_cannot_be_read_is_named() {
         message.strip_prefix(&format!("{}: ", file.display())).unwrap().to_owned()
     };
     assert!(refused("missing.toml", None).starts_with("cannot be read: No such file"));
+    let pipe = folder.path().join("pipe.toml");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert_eq!(refused("pipe.toml", None), "cannot be read: it is not a regular file");
     assert_eq!(refused("bytes.toml", Some(b"\xff")), "cannot be read: it is not UTF-8 text");
     assert_eq!(
         refused("large.toml", Some(&vec![b'\n'; 1 << 20 | 1])),

@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::address::Address;
+use crate::files::ReadError;
 
 use super::feed::{Contents, ENTRIES_MAX, FEED_BYTES_MAX};
 use super::label::path_text;
@@ -72,7 +73,7 @@ fn place(file: &Path, line: Option<u32>) -> String {
 pub enum Refusal {
     /// The file could not be read.
     #[error("cannot be read: {0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
     /// A directory, a device, a pipe.
     #[error("is not a regular file")]
     NotAFile,
@@ -143,6 +144,16 @@ pub enum Refusal {
         /// The own network.
         network: Prefix,
     },
+}
+
+impl From<ReadError> for Refusal {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Io(error) => Self::Io(error),
+            ReadError::NotAFile => Self::NotAFile,
+            ReadError::TooLarge { .. } => Self::TooLarge,
+        }
+    }
 }
 
 /// The rules that a feed must meet.

@@ -1,11 +1,10 @@
 //! From feeds on disk to a set: read, admit, join.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::files::read_limited;
 use crate::time::Timestamp;
 
 use super::feed::{Contents, ENTRIES_MAX, FEED_BYTES_MAX};
@@ -98,25 +97,12 @@ fn read(
     feed: &FeedParams,
     now: Timestamp,
 ) -> Result<(FeedFormat, Contents), (Option<u32>, Refusal)> {
-    let bytes = bytes_of(&feed.file).map_err(|refusal| (None, refusal))?;
+    let bytes = read_limited(&feed.file, FEED_BYTES_MAX).map_err(|error| (None, error.into()))?;
     let extension = feed.file.extension().and_then(|extension| extension.to_str());
     let format = feed.format.unwrap_or_else(|| FeedFormat::of(extension, &bytes));
     let contents = Contents::read(format, &bytes, now)
         .map_err(|error| (Some(error.line), Refusal::Unreadable(error.reason)))?;
     Ok((format, contents))
-}
-
-fn bytes_of(path: &Path) -> Result<Vec<u8>, Refusal> {
-    // Asked before it is opened: opening a pipe would wait for a writer.
-    if !path.metadata()?.is_file() {
-        return Err(Refusal::NotAFile);
-    }
-    let mut bytes = Vec::new();
-    let length = File::open(path)?.take(FEED_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-    if length as u64 > FEED_BYTES_MAX {
-        return Err(Refusal::TooLarge);
-    }
-    Ok(bytes)
 }
 
 /// The label of entries to which the feed gives none: the configured one, else the file's name.

@@ -29,7 +29,8 @@ pub const PAYLOAD_BYTES_MAX: usize = 65_535;
 pub struct RuleText<'a> {
     /// The name, usually a path.
     pub name: &'a str,
-    /// The text.
+    /// The text. Bytes of the file that are not UTF-8 stand in it as U+FFFD: comments and messages may have them, and a
+    /// content that does refuses its rule.
     pub text: &'a str,
 }
 

@@ -171,6 +171,24 @@ fn a_fault_in_a_rule_over_several_lines_is_told_with_its_own_line() {
 }
 
 #[test]
+fn bytes_that_are_not_utf_8_are_refused_in_a_content_and_nowhere_else() {
+    let file =
+        b"# caf\xe9\nalert tcp any any -> any any (msg:\"caf\xe9\"; content:\"|e9|\"; sid:1;)\n\
+        alert tcp any any -> any any (msg:\"x\"; content:\"caf\xe9\"; sid:2;)\n";
+    let (rules, report) = load(&String::from_utf8_lossy(file));
+    assert_eq!(hits(&rules, &packet(WEB, b"caf\xe9")), [1]);
+    assert_eq!(&*rules.rules()[0].message, "caf\u{fffd}");
+    let refused: Vec<String> = report.refused.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        refused,
+        [
+            "a.rules:3: rule 2: content: it holds a byte that is not UTF-8, or U+FFFD; write the bytes in hexadecimal, such as |E9|"
+        ]
+    );
+    assert!(payload_hits("content:\"caf\u{e9}\";", "caf\u{e9}".as_bytes()), "UTF-8 is as it is");
+}
+
+#[test]
 fn a_sid_that_stands_twice_is_refused_with_both_places() {
     let rule = "alert tcp any any -> any any (sid:7;)\n";
     let files = [RuleText { name: "a", text: rule }, RuleText { name: "b", text: rule }];

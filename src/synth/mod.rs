@@ -36,4 +36,4 @@ pub use attack::{Attack, UnknownAttack};
 pub use dataset::{DatasetSummary, write_dataset};
 pub use frames::GeneratedFrames;
 pub use generator::{Generator, Labelled};
-pub use plan::{ATTACK_SHARE_MAX, CLIENTS_MAX, CLIENTS_MIN, Plan, PlanError};
+pub use plan::{ATTACK_SHARE_MAX, CLIENTS_MAX, CLIENTS_MIN, PACKETS_MAX, Plan, PlanError};

@@ -3,6 +3,8 @@
 use super::attack::Attack;
 use crate::time::Timestamp;
 
+/// The most packets that a plan may ask for: a capture of some 500 GB.
+pub const PACKETS_MAX: u64 = 1_000_000_000;
 /// The fewest clients that an office has.
 pub const CLIENTS_MIN: u32 = 4;
 /// The most clients that an office has.
@@ -20,7 +22,7 @@ const DEFAULT_CLIENTS: std::ops::RangeInclusive<u64> = 12..=200;
 /// What to generate. Two equal plans give the same bytes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// How many packets, exactly.
+    /// How many packets, exactly, 1 to [`PACKETS_MAX`].
     pub packets: u64,
     /// What all chance comes from.
     pub seed: u64,
@@ -63,6 +65,9 @@ impl Plan {
     /// # Errors
     /// Names the first value that is out of its range.
     pub fn check(&self) -> Result<(), PlanError> {
+        if !(1..=PACKETS_MAX).contains(&self.packets) {
+            return Err(PlanError::Packets { packets: self.packets });
+        }
         if !(CLIENTS_MIN..=CLIENTS_MAX).contains(&self.clients) {
             return Err(PlanError::Clients { clients: self.clients });
         }
@@ -76,6 +81,12 @@ impl Plan {
 /// Why a plan can't be carried out: the caller's fault.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum PlanError {
+    /// Nothing to generate, or more than a disk holds.
+    #[error("packets = {packets}: must be 1 to {PACKETS_MAX}")]
+    Packets {
+        /// What was asked for.
+        packets: u64,
+    },
     /// Too few clients for an office, or more than the address plan holds.
     #[error("clients = {clients}: must be {CLIENTS_MIN} to {CLIENTS_MAX}")]
     Clients {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use crate::files::ReadError;
+
 use super::{FILE_BYTES_MAX, FORMAT_VERSION};
 
 /// A model file that was refused: `FILE:LINE: why`.
@@ -20,6 +22,9 @@ pub enum Fault {
     /// It could not be read.
     #[error("cannot be read: {0}")]
     Io(io::Error),
+    /// A directory, a device, a pipe.
+    #[error("cannot be read: it is not a regular file")]
+    NotAFile,
     /// It is larger than a model can be.
     #[error("larger than {FILE_BYTES_MAX} bytes: no model of this program")]
     TooLarge,
@@ -74,9 +79,33 @@ pub enum Fault {
         /// What the file says.
         stated: u64,
     },
+    /// A golden row scores something else in the forest that packets meet than by plain descent.
+    #[error(
+        "golden row {row} scores {found} here, {way}, and {stated} in the file: this program does not score packets as the model's maker did"
+    )]
+    LiveScore {
+        /// Which row, counted from 1.
+        row: usize,
+        /// How it was scored.
+        way: &'static str,
+        /// What this program computes.
+        found: f32,
+        /// What the file states.
+        stated: f32,
+    },
     /// The document means something that is spelled otherwise.
     #[error("not in the one spelling that this format has")]
     Spelling,
+}
+
+impl From<ReadError> for Fault {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Io(error) => Self::Io(error),
+            ReadError::NotAFile => Self::NotAFile,
+            ReadError::TooLarge { .. } => Self::TooLarge,
+        }
+    }
 }
 
 impl Fault {
@@ -84,14 +113,14 @@ impl Fault {
     #[must_use]
     pub const fn label(&self) -> &'static str {
         match self {
-            Self::Io(_) => "io",
+            Self::Io(_) | Self::NotAFile => "io",
             Self::TooLarge => "size",
             Self::NotAModel | Self::Form(_) | Self::Spelling => "form",
             Self::Version { .. } => "version",
             Self::CutShort | Self::Changed { .. } | Self::Seal(_) => "seal",
             Self::Schema { .. } => "schema",
             Self::Content(_) => "content",
-            Self::Golden { .. } => "golden",
+            Self::Golden { .. } | Self::LiveScore { .. } => "golden",
         }
     }
 }

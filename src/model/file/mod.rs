@@ -12,19 +12,29 @@ mod tests;
 mod write;
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::Path;
 
 pub use error::{Fault, ModelError};
 
+use crate::files::read_limited;
+
 use super::Model;
-use super::passport::ExpectedSchema;
+use super::forest::TREES_MAX;
+use super::passport::{ExpectedSchema, GOLDEN_ROWS};
 
 /// The version of the format that this program writes and reads.
 pub const FORMAT_VERSION: u32 = 1;
 
 /// Bytes that a model file may have.
 pub const FILE_BYTES_MAX: u64 = 64 << 20;
+
+/// Lines that are neither a tree nor a golden row nor the seal: the version, five sections, and where the trees and the
+/// golden rows begin and end.
+const FIXED_LINES: usize = 10;
+
+/// Lines that may stand before the seal.
+const BODY_LINES_MAX: usize = FIXED_LINES + TREES_MAX + *GOLDEN_ROWS.end();
 
 impl Model {
     /// Loads a model file through the gate: size, version, seal, schema, limits, structure, finite numbers, golden rows,
@@ -35,7 +45,8 @@ impl Model {
     /// When it does not pass: which file, which line, why. Nothing else happens; this never panics on any file.
     pub fn load(path: &Path, expected: &ExpectedSchema) -> Result<Self, ModelError> {
         let name = path.display().to_string();
-        let bytes = read_limited(path).map_err(|fault| ModelError::whole_file(&name, fault))?;
+        let bytes = read_limited(path, FILE_BYTES_MAX)
+            .map_err(|error| ModelError::whole_file(&name, error.into()))?;
         Self::from_bytes(&name, &bytes, expected)
     }
 
@@ -91,18 +102,4 @@ fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = File::create(path)?;
     file.write_all(bytes)?;
     file.sync_all()
-}
-
-/// The bytes of a regular file of at most [`FILE_BYTES_MAX`].
-fn read_limited(path: &Path) -> Result<Vec<u8>, Fault> {
-    if !std::fs::metadata(path).map_err(Fault::Io)?.is_file() {
-        return Err(Fault::Io(io::Error::other("not a regular file")));
-    }
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(Fault::Io)?;
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(Fault::Io)?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(Fault::TooLarge);
-    }
-    Ok(bytes)
 }

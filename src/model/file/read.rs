@@ -16,7 +16,7 @@ use super::super::{Model, Parts};
 use super::error::{Fault, ModelError};
 use super::seal::unseal;
 use super::write::MAGIC;
-use super::{FILE_BYTES_MAX, FORMAT_VERSION};
+use super::{FILE_BYTES_MAX, FIXED_LINES, FORMAT_VERSION};
 
 pub(super) fn read(
     file: &str,
@@ -38,9 +38,37 @@ pub(super) fn read(
     let forest = forest(&mut lines, &declared)?;
     let golden = golden(&mut lines, &declared, &forest)?;
     lines.end()?;
-    let model = Model::assemble(Parts { about, schema, training, forest, calibration, golden });
+    prove(
+        file,
+        bytes,
+        Model::assemble(Parts { about, schema, training, forest, calibration, golden }),
+    )
+}
+
+/// What can be asked of the whole model only: it scores as it will score packets, and it is spelled as it would be written.
+pub(super) fn prove(file: &str, bytes: &[u8], model: Model) -> Result<Model, ModelError> {
+    check_live_scores(file, &model)?;
     check_spelling(file, bytes, &model)?;
     Ok(model)
+}
+
+/// The golden rows once more, through the forest that packets meet: all of them as one batch, and each alone.
+fn check_live_scores(file: &str, model: &Model) -> Result<(), ModelError> {
+    let rows: Vec<FeatureVector> = model.golden.iter().map(|golden| golden.row).collect();
+    let mut together = vec![AnomalyScore::default(); rows.len()];
+    model.score_batch(&rows, &mut together);
+    let first_line = FIXED_LINES + model.forest.trees().len();
+    for ((golden, in_batch), nth) in model.golden.iter().zip(together).zip(1..) {
+        let stated = golden.score.value();
+        for (way, found) in [("in a batch", in_batch), ("alone", model.score(&golden.row))] {
+            if found.value().to_bits() != stated.to_bits() {
+                let found = found.value();
+                let fault = Fault::LiveScore { row: nth, way, found, stated };
+                return Err(ModelError::at(file, (first_line + nth - 1) as u64, fault));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn check_version(bytes: &[u8]) -> Result<(), Fault> {

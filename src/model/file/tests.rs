@@ -79,6 +79,43 @@ fn a_file_cut_anywhere_is_refused() {
 }
 
 #[test]
+fn a_file_of_more_lines_than_any_model_is_refused_before_they_are_sealed() {
+    let lines = samples::model().to_bytes().iter().filter(|byte| **byte == b'\n').count();
+    let model = samples::model();
+    let items = model.forest().trees().len() + model.golden_rows();
+    assert_eq!(lines, FIXED_LINES + items + 1, "the seal is one more");
+
+    let head = "{\"format\":\"phantomnet-model\",\"version\":1,\n";
+    let empty_lines = |count: usize| {
+        let body = format!("{head}{}", "\n".repeat(count - 1));
+        format!("{body}\"check\":{{}}}}\n").into_bytes()
+    };
+    assert_eq!(
+        said(&empty_lines(BODY_LINES_MAX)),
+        "m.json:2059: the seal does not fit the lines above it: it cannot be read"
+    );
+    let why = "m.json:2060: more than the 2059 lines of the largest model";
+    assert_eq!(said(&empty_lines(BODY_LINES_MAX + 1)), why);
+    assert_eq!(said(&empty_lines(1 << 20)), why);
+    assert_eq!(
+        said(&sealed(&format!("{head}{}", "\n".repeat(BODY_LINES_MAX - 1)))),
+        "m.json:2: expected \"about\": and a value",
+        "as many lines as there may be can be sealed"
+    );
+}
+
+#[test]
+fn a_seal_that_is_longer_than_any_is_not_read() {
+    let bytes = samples::model().to_bytes();
+    let text = String::from_utf8(bytes).unwrap();
+    let (body, _) = text.split_once("\"check\":").unwrap();
+    let crc32 = "\"\",".repeat(1 << 14);
+    let long = format!("{body}\"check\":{{\"crc32\":[{crc32}\"\"],\"sha256\":\"\"}}}}\n");
+    let error = said(long.as_bytes());
+    assert!(error.ends_with("it is longer than that of the largest model"), "{error}");
+}
+
+#[test]
 fn anything_added_is_refused() {
     let bytes = samples::model().to_bytes();
     for extra in [&b"\n"[..], b" ", b"{}", b"\0"] {
@@ -202,6 +239,28 @@ fn a_golden_row_that_scores_otherwise_is_refused() {
     let sum = line.split("\"path_sum\":").nth(1).unwrap().split(',').next().unwrap();
     let error = said(&resealed(&format!("\"path_sum\":{sum}"), &format!("\"path_sum\":{sum}0")));
     assert!(error.contains("golden row 1"), "{error}");
+}
+
+#[test]
+fn a_forest_that_scores_packets_otherwise_than_plain_descent_is_refused() {
+    use super::super::compiled::CompiledForest;
+    let sound = samples::model();
+    let bytes = sound.to_bytes();
+    let proven = |model: Model| read::prove("m.json", &bytes, model);
+    assert_eq!(proven(sound.clone()).unwrap().sha256(), sound.sha256());
+    let mut broken = sound.clone();
+    broken.compiled = CompiledForest::new(&samples::forest());
+    let mut golden = sound.golden.iter();
+    let differs = golden.position(|golden| broken.score(&golden.row) != golden.score);
+    let row = 1 + differs.expect("or the sample would prove nothing");
+    let error = proven(broken).unwrap_err();
+    assert_eq!(error.fault().label(), "golden");
+    let text = error.to_string();
+    assert!(text.contains(&format!("golden row {row} scores ")), "{text}");
+    // The line that the file has that row on.
+    let file = String::from_utf8(bytes.clone()).unwrap();
+    let line = file.lines().position(|line| line == "\"golden\":[").unwrap() + 1 + row;
+    assert_eq!(error.line(), Some(line as u64));
 }
 
 #[test]

@@ -38,6 +38,10 @@ fn bytes(text: &str) -> Result<Vec<u8>, String> {
                     return Err("a \"\\\" stands before something that needs none; write \\\\ for itself, |0A| for a byte".to_owned());
                 }
             },
+            // What a reader puts where bytes are not UTF-8: which they were is lost.
+            char::REPLACEMENT_CHARACTER => {
+                return Err("it holds a byte that is not UTF-8, or U+FFFD; write the bytes in hexadecimal, such as |E9|".to_owned());
+            }
             '"' => return Err("a quote stands inside it; write \\\" or |22|".to_owned()),
             letter => push(&mut bytes, letter),
         }
