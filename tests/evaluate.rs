@@ -217,6 +217,19 @@ fn wrong_labels_are_refused_with_file_line_and_rule() {
 }
 
 #[test]
+fn a_capture_that_stands_in_two_rows_is_refused_with_both_lines() {
+    let digest = "ab".repeat(32);
+    let table = format!(
+        "sha256\tkind\tattackers\tper_source_scorable\n{digest}\tscan\t10.0.0.1\tyes\n{}\tnormal\tnone\tyes\n{}\tscan\t10.0.0.2\tyes\n",
+        named(7),
+        digest.to_uppercase()
+    );
+    let error = CaptureLabels::parse("l.tsv", table.as_bytes(), true).unwrap_err().to_string();
+    assert!(error.starts_with("l.tsv:4: sha256 = \"abab"), "{error}");
+    assert!(error.contains("line 2"), "{error}");
+}
+
+#[test]
 fn the_table_fits_120_columns_and_names_every_attack() {
     let plan = Plan::new(20_000, 1).with_attacks(&Attack::ALL);
     let directory = tempfile::tempdir().unwrap();

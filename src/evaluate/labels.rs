@@ -186,12 +186,17 @@ impl CaptureLabels {
         let [victims, first, last] =
             ["victims", "first", "last"].map(|name| rows.column(name).ok());
         let mut labels = Self::default();
+        let mut lines: BTreeMap<String, u64> = BTreeMap::new();
         while let Some(row) = rows.next()? {
             let field = |place: usize| row.get(place).unwrap_or_default().trim();
             let optional = |place: Option<usize>| place.map_or("", field);
             let digest = field(sha256).to_ascii_lowercase();
             if digest.len() != 64 || !digest.bytes().all(|byte| byte.is_ascii_hexdigit()) {
                 return Err(rows.wrong("sha256", &digest, "be 64 hexadecimal digits".to_owned()));
+            }
+            if let Some(line) = lines.insert(digest.clone(), rows.line()) {
+                let must = format!("stand in one row only; it stands in line {line} already");
+                return Err(rows.wrong("sha256", &digest, must));
             }
             let truth = match (field(attackers), field(scorable)) {
                 (who, "no") => CaptureTruth::Unscorable {
@@ -266,11 +271,15 @@ impl<'a, R: Read> Rows<'a, R> {
         Ok(is_there.then(|| self.row.clone()))
     }
 
+    /// The line of the row that was read last.
+    fn line(&self) -> u64 {
+        self.row.position().map_or(0, csv::Position::line)
+    }
+
     fn wrong(&self, column: &'static str, value: &str, must: String) -> LabelError {
-        let line = self.row.position().map_or(0, csv::Position::line);
         LabelError::Wrong {
             file: self.file.to_owned(),
-            line,
+            line: self.line(),
             column,
             value: value.to_owned(),
             must,
