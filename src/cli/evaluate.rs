@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use super::complaints::{complaints, fail_on};
 use super::{ConfigArgument, Failure, output, setup, train};
 use crate::capture::Reader;
 use crate::collect::Sink;
@@ -59,10 +60,10 @@ impl Evaluate {
         });
         let mut collector =
             Collector::new(Labels::read(&self.labels).map_err(Failure::configuration)?);
-        let mut faults = Vec::new();
+        let mut reproaches = Vec::new();
         for path in &self.captures {
             if collector.begin_capture(&train::sha256_of(path)?, &path.display().to_string()) {
-                faults.extend(judge(path, &detection, &params, &mut collector)?);
+                reproaches.extend(judge(path, &detection, &params, &mut collector)?);
             }
             collector.end_capture();
         }
@@ -71,11 +72,11 @@ impl Evaluate {
             Form::Text => report.to_string(),
             Form::Json => format!("{}\n", report.to_json().map_err(Failure::operation)?),
         })?;
-        if faults.is_empty() { Ok(()) } else { Err(Failure::operations(faults)) }
+        fail_on(reproaches)
     }
 }
 
-/// Judges one capture. Returns what was wrong with the file.
+/// Judges one capture. Returns what went wrong.
 fn judge(
     path: &Path,
     detection: &Publisher<Detection>,
@@ -84,7 +85,7 @@ fn judge(
 ) -> Result<Vec<String>, Failure> {
     let reader = Reader::open(&[path]).map_err(Failure::operation)?;
     let replayed = sensor::replay(reader, detection, params, vec![&mut Judgements(collector)]);
-    Ok(replayed.source.faults().iter().map(ToString::to_string).collect())
+    Ok(complaints(&replayed))
 }
 
 struct Judgements<'a>(&'a mut Collector);

@@ -1,6 +1,7 @@
 //! The command line: one file for each subcommand.
 
 mod check;
+mod complaints;
 mod dataset;
 mod evaluate;
 

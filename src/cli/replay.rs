@@ -8,13 +8,14 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::complaints::{complaints, fail_on};
 use super::{ConfigArgument, Failure, output, setup};
 use crate::capture::{Paced, Progress, Reader};
 use crate::collect::{
     EveWriter, FeatureDump, Highlights, Sink, Summary, SummaryParts, render_text,
 };
 use crate::latest::Publisher;
-use crate::sensor::{self, Replayed};
+use crate::sensor;
 
 /// Arguments of `replay`.
 #[derive(Debug, Args)]
@@ -137,7 +138,7 @@ impl Replay {
             workers: params.workers,
         });
         self.show(&summary, &render_text(&summary, &highlights, &judging))?;
-        complaints(&replayed, &summary)
+        fail_on(complaints(&replayed))
     }
 
     fn feature_dump(
@@ -181,22 +182,6 @@ impl Replay {
         }
         output::print(&text)
     }
-}
-
-/// What went wrong although everything that could be judged was: torn files, files that can't be written, sums that do not hold.
-fn complaints(replayed: &Replayed<Reader>, summary: &Summary) -> Result<(), Failure> {
-    let mut lines: Vec<String> = replayed.source.faults().iter().map(ToString::to_string).collect();
-    lines.extend(replayed.sink_errors.iter().map(ToString::to_string));
-    if summary.unaccounted > 0 {
-        let broken = replayed.ledger().sums().into_iter().filter(|sum| sum.came != sum.accounted);
-        lines.extend(broken.map(|sum| {
-            format!(
-                "a bug: stage {} took {} and accounts for {}",
-                sum.stage, sum.came, sum.accounted
-            )
-        }));
-    }
-    if lines.is_empty() { Ok(()) } else { Err(Failure::operations(lines)) }
 }
 
 /// A progress bar on a terminal; nothing elsewhere.
