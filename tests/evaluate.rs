@@ -106,6 +106,38 @@ fn a_source_counts_by_its_worst_packet() {
 }
 
 #[test]
+fn a_source_is_credited_for_an_attack_with_that_attacks_packets_alone() {
+    let labels = packet_labels(&["normal", "scan", "xss", "normal", "normal"]);
+    let mut collector = Collector::new(labels);
+    assert!(collector.begin_capture(&named(1), "mixed.pcap"));
+    // Source 1 is loud while it is normal (CRITICAL) and in its xss (WARNING); its scan is quieter than the bystander.
+    for packet in [
+        judged(1, 0, 1, 3, 0.99),
+        judged(2, 1, 1, 0, 0.2),
+        judged(3, 2, 1, 1, 0.7),
+        judged(4, 3, 2, 2, 0.5),
+        judged(5, 4, 2, 0, 0.6),
+    ] {
+        collector.push(&packet);
+    }
+    let report = collector.report();
+    let scan = row(&report.sources, "scan");
+    assert_eq!((scan.positives, scan.negatives), (1, 1));
+    assert_eq!(areas(scan), [Some(0.0), Some(0.0), Some(0.0)]);
+    assert_eq!((scan.warning.recall, scan.high.recall), (Some(0.0), Some(0.0)));
+    let xss = row(&report.sources, "xss");
+    assert_eq!(areas(xss), [Some(1.0), Some(0.0), Some(0.0)]);
+    assert_eq!((xss.warning.recall, xss.high.recall), (Some(1.0), Some(0.0)));
+    // One attacker, by the worst packet of any attack.
+    let all = row(&report.sources, "all attacks");
+    assert_eq!((all.positives, all.negatives), (1, 1));
+    assert_eq!(areas(all), [Some(1.0), Some(0.0), Some(0.0)]);
+    assert_eq!((all.warning.recall, all.high.recall), (Some(1.0), Some(0.0)));
+    assert_eq!(report.normal.sources, 1, "an attacker's normal packets make it no bystander");
+    assert_eq!(report.bystanders.attacker_below, 1, "WARNING in an attack against HIGH");
+}
+
+#[test]
 fn false_alarms_are_stated_per_hour_of_traffic() {
     let normal = small_report().normal;
     assert_eq!((normal.packets, normal.sources), (4, 2));
@@ -114,6 +146,16 @@ fn false_alarms_are_stated_per_hour_of_traffic() {
     assert_eq!(normal.warnings_per_hour, Some(60.0));
     assert_eq!(normal.highs_per_hour, Some(0.0));
     assert_eq!(normal.alerted_sources, 1);
+}
+
+#[test]
+fn one_packet_from_the_far_future_does_not_stop_the_observed_time() {
+    let mut collector = Collector::new(packet_labels(&["normal"; 5]));
+    assert!(collector.begin_capture(&named(1), "leap.pcap"));
+    for (packet, time) in (1..).zip([0, 60, 4_000_000_000, 120, 180]) {
+        collector.push(&judged(packet, time, 1, 0, 0.5));
+    }
+    assert!((collector.report().normal.hours - 120.0 / 3_600.0).abs() < 1e-9);
 }
 
 #[test]

@@ -96,16 +96,13 @@ impl Scores {
         }
     }
 
-    /// Keeps the worse of both in each detector's eyes.
-    pub(super) fn worsen(&mut self, other: &Self) {
-        if other.place(Detector::Model) > self.place(Detector::Model) {
-            self.anomaly = other.anomaly;
-        }
-        if other.place(Detector::Rules) > self.place(Detector::Rules) {
-            self.rule_risk = other.rule_risk;
-        }
-        if other.place(Detector::Verdict) > self.place(Detector::Verdict) {
-            self.verdict = other.verdict;
+    /// The worse of both in each detector's eyes.
+    pub(super) fn worse(self, other: Self) -> Self {
+        let worse = |by: Detector| if other.place(by) > self.place(by) { other } else { self };
+        Self {
+            anomaly: worse(Detector::Model).anomaly,
+            rule_risk: worse(Detector::Rules).rule_risk,
+            verdict: worse(Detector::Verdict).verdict,
         }
     }
 }
@@ -154,8 +151,7 @@ mod tests {
             scores(3, 0.0, 0.0),
         ];
         assert!(rising.is_sorted_by_key(|scores| scores.place(Detector::Verdict)));
-        let mut worst = rising[0];
-        rising.iter().for_each(|scores| worst.worsen(scores));
+        let worst = rising.into_iter().reduce(Scores::worse).unwrap();
         assert_eq!(worst.place(Detector::Verdict), rising[4].place(Detector::Verdict));
         assert_eq!(worst.place(Detector::Model), rising[0].place(Detector::Model));
     }

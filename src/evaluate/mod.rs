@@ -12,10 +12,12 @@
 //! is what an operator sees. An attack is held against normal traffic only, never against other attacks.
 
 mod collector;
+mod current;
 mod judged;
 mod labels;
 mod ranking;
 mod report;
+mod scored;
 
 pub use collector::Collector;
 pub use judged::{Detector, Judged};
