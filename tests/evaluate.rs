@@ -54,7 +54,7 @@ fn areas(row: &Row) -> Vec<Option<f64>> {
 fn small_report() -> Report {
     let labels =
         packet_labels(&["normal", "scan", "normal", "scan", "xss", "normal", "scan", "normal"]);
-    let mut collector = Collector::new(labels);
+    let mut collector = Collector::new(labels, []);
     assert!(collector.begin_capture(&named(1), "small.pcap"));
     for packet in [
         judged(1, 0, 1, 0, 0.4),
@@ -108,7 +108,7 @@ fn a_source_counts_by_its_worst_packet() {
 #[test]
 fn a_source_is_credited_for_an_attack_with_that_attacks_packets_alone() {
     let labels = packet_labels(&["normal", "scan", "xss", "normal", "normal"]);
-    let mut collector = Collector::new(labels);
+    let mut collector = Collector::new(labels, []);
     assert!(collector.begin_capture(&named(1), "mixed.pcap"));
     // Source 1 is loud while it is normal (CRITICAL) and in its xss (WARNING); its scan is quieter than the bystander.
     for packet in [
@@ -150,12 +150,44 @@ fn false_alarms_are_stated_per_hour_of_traffic() {
 
 #[test]
 fn one_packet_from_the_far_future_does_not_stop_the_observed_time() {
-    let mut collector = Collector::new(packet_labels(&["normal"; 5]));
+    let mut collector = Collector::new(packet_labels(&["normal"; 5]), []);
     assert!(collector.begin_capture(&named(1), "leap.pcap"));
     for (packet, time) in (1..).zip([0, 60, 4_000_000_000, 120, 180]) {
         collector.push(&judged(packet, time, 1, 0, 0.5));
     }
     assert!((collector.report().normal.hours - 120.0 / 3_600.0).abs() < 1e-9);
+}
+
+#[test]
+fn captures_that_the_model_was_trained_on_are_told_apart() {
+    let rows = [1, 2, 3].map(|nth| format!("{}\tnormal\tnone\t\t\t\tyes\n", named(nth))).concat();
+    let digest = named(0xab).to_uppercase();
+    let rows = format!("{rows}{digest}\tnormal\tnone\t\t\t\tyes\n");
+    let stranger = named(9);
+    let mut collector =
+        Collector::new(capture_labels(&rows), [named(2).as_str(), &digest, &stranger]);
+    // One false alarm in each, but two in a capture that the model knows.
+    for (nth, alarms) in [(1, 1), (2, 2), (3, 1), (0xab, 1)] {
+        assert!(collector.begin_capture(&named(nth), "some.pcap"));
+        for packet in 0..4 {
+            let level = if packet < alarms { 2 } else { 0 };
+            collector.push(&judged(packet + 1, packet.cast_signed() * 60, 1, level, 0.5));
+        }
+    }
+    let report = collector.report();
+    assert_eq!((report.captures, report.seen_in_training), (4, 2));
+    let (all, unseen) = (&report.normal, &report.normal_not_seen_in_training);
+    assert_eq!((all.packets, all.sources, all.high_packets, all.alerted_sources), (16, 4, 5, 4));
+    assert_eq!(
+        (unseen.packets, unseen.sources, unseen.high_packets, unseen.alerted_sources),
+        (8, 2, 2, 2)
+    );
+    assert!((all.hours - 0.2).abs() < 1e-9 && (unseen.hours - 0.1).abs() < 1e-9);
+    assert!(unseen.highs_per_hour.is_some_and(|rate| (rate - 20.0).abs() < 1e-6));
+    let page = report.to_string();
+    assert!(page.contains("the model was trained on 2 of the captures"), "{page}");
+    assert!(page.contains("  false alarms: WARNING+ 2 packets (20.0/h)"), "{page}");
+    assert!(!small_report().to_string().contains("SEEN IN TRAINING"));
 }
 
 #[test]
@@ -173,7 +205,7 @@ fn attackers_are_held_against_bystanders_of_their_capture() {
         named(2),
         named(3)
     );
-    let mut collector = Collector::new(capture_labels(&rows));
+    let mut collector = Collector::new(capture_labels(&rows), []);
     // Within each capture the attackers stand above the bystander; but one capture is louder than the other.
     let captures: [&[(u8, f32)]; 3] =
         [&[(1, 0.9), (2, 0.8), (5, 0.7), (9, 0.99)], &[(1, 0.3), (5, 0.2)], &[(1, 0.1), (6, 0.6)]];
@@ -198,7 +230,7 @@ fn an_attackers_packets_outside_the_stated_time_are_left_out() {
         "{}\tscan\t10.0.0.1\t\t1970-01-01T00:00:10Z\t1970-01-01T00:00:20Z\tyes\n",
         named(1)
     );
-    let mut collector = Collector::new(capture_labels(&row));
+    let mut collector = Collector::new(capture_labels(&row), []);
     collector.begin_capture(&named(1), "timed.pcap");
     for (packet, time) in [(1, 9), (2, 10), (3, 20), (4, 21)] {
         collector.push(&judged(packet, time, 1, 0, 0.5));
@@ -214,7 +246,7 @@ fn captures_that_cannot_be_scored_are_named_with_the_reason() {
         named(1),
         named(2)
     );
-    let mut collector = Collector::new(capture_labels(&rows));
+    let mut collector = Collector::new(capture_labels(&rows), []);
     for (nth, name) in [(1, "flood.pcap"), (2, "plant.pcap"), (3, "stranger.pcap")] {
         assert!(!collector.begin_capture(&named(nth), name));
         collector.push(&judged(1, 0, 1, 3, 1.0));
@@ -230,7 +262,7 @@ fn captures_that_cannot_be_scored_are_named_with_the_reason() {
 
 #[test]
 fn labels_of_another_capture_are_noticed() {
-    let mut collector = Collector::new(packet_labels(&["normal"]));
+    let mut collector = Collector::new(packet_labels(&["normal"]), []);
     collector.begin_capture(&named(1), "long.pcap");
     collector.push(&judged(1, 0, 1, 0, 0.1));
     collector.push(&judged(2, 0, 1, 0, 0.1));
@@ -276,7 +308,8 @@ fn the_table_fits_120_columns_and_names_every_attack() {
     let plan = Plan::new(20_000, 1).with_attacks(&Attack::ALL);
     let directory = tempfile::tempdir().unwrap();
     write_dataset(directory.path(), &plan).unwrap();
-    let mut collector = Collector::new(Labels::read(&directory.path().join("labels.csv")).unwrap());
+    let mut collector =
+        Collector::new(Labels::read(&directory.path().join("labels.csv")).unwrap(), []);
     collector.begin_capture(&named(1), "traffic.pcap");
     for (number, packet) in (1..).zip(Generator::new(&plan).unwrap()) {
         let Some(source) = packet.source else { continue };
@@ -309,6 +342,6 @@ fn the_labels_of_the_corpus_can_be_read() {
     let Labels::Captures(_) = Labels::read(path).unwrap() else { panic!("it names captures") };
     let table = std::fs::read_to_string(path).unwrap();
     let digest = table.lines().nth(1).and_then(|row| row.split('\t').nth(2)).unwrap();
-    let mut collector = Collector::new(Labels::read(path).unwrap());
+    let mut collector = Collector::new(Labels::read(path).unwrap(), []);
     assert!(collector.begin_capture(digest, "the first one"), "{:?}", collector.report().skipped);
 }

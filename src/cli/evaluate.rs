@@ -58,8 +58,10 @@ impl Evaluate {
             Some(path) => setup::detection_with(&config, setup::load_model_file(path)?)?,
             None => setup::load_detection(&config)?,
         });
-        let mut collector =
-            Collector::new(Labels::read(&self.labels).map_err(Failure::configuration)?);
+        let labels = Labels::read(&self.labels).map_err(Failure::configuration)?;
+        let judging = detection.current();
+        let training = judging.model().training().sources.iter();
+        let mut collector = Collector::new(labels, training.map(|source| source.sha256.as_str()));
         let mut reproaches = Vec::new();
         for path in &self.captures {
             if collector.begin_capture(&train::sha256_of(path)?, &path.display().to_string()) {

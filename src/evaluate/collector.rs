@@ -1,5 +1,7 @@
 //! Takes judged packets, capture by capture, and makes the report.
 
+use std::collections::BTreeSet;
+
 use super::current::{Current, Spell, worst_levels};
 use super::judged::{Detector, HIGH, Judged, Scores, WARNING};
 use super::labels::{CaptureTruth, Kinds, Labels};
@@ -15,8 +17,10 @@ const SECONDS_PER_HOUR: f64 = 3_600.0;
 #[derive(Debug)]
 pub struct Collector {
     labels: Labels,
+    /// SHA-256 of the files that the model was trained on.
+    training: BTreeSet<String>,
     current: Option<(Truth, Current)>,
-    captures: u64,
+    captures: Vec<Capture>,
     skipped: Vec<Skipped>,
     packets: Vec<Packet>,
     sources: Vec<Source>,
@@ -24,8 +28,16 @@ pub struct Collector {
     /// Packets that the labels call neither attack nor normal, and packets behind the end of the labels.
     left_out: u64,
     unlabelled: u64,
-    normal_seconds: f64,
     bystanders: Bystanders,
+}
+
+/// A capture that is scored.
+#[derive(Clone, Copy, Debug)]
+struct Capture {
+    /// Whether the model was trained on it.
+    is_seen: bool,
+    /// How long somebody watched, if there was normal traffic.
+    normal_seconds: f64,
 }
 
 #[derive(Debug)]
@@ -36,20 +48,21 @@ enum Truth {
 }
 
 impl Collector {
-    /// Ready for the first capture.
+    /// Ready for the first capture. `training` names the files that the model was trained on by their SHA-256 (64 hexadecimal
+    /// digits): how it does on one of them says little about others, so the report keeps them apart.
     #[must_use]
-    pub const fn new(labels: Labels) -> Self {
+    pub fn new<'a>(labels: Labels, training: impl IntoIterator<Item = &'a str>) -> Self {
         Self {
             labels,
+            training: training.into_iter().map(str::to_ascii_lowercase).collect(),
             current: None,
-            captures: 0,
+            captures: Vec::new(),
             skipped: Vec::new(),
             packets: Vec::new(),
             sources: Vec::new(),
             occurrences: Vec::new(),
             left_out: 0,
             unlabelled: 0,
-            normal_seconds: 0.0,
             bystanders: Bystanders {
                 captures: 0,
                 attacker_above: 0,
@@ -63,19 +76,23 @@ impl Collector {
     /// Returns whether it can be scored: if not, its packets need not be pushed, and have no effect.
     pub fn begin_capture(&mut self, sha256: &str, name: &str) -> bool {
         self.end_capture();
+        let sha256 = sha256.to_ascii_lowercase();
         let truth = match &self.labels {
-            Labels::Packets(_) if self.captures > 0 => {
+            Labels::Packets(_) if !self.captures.is_empty() => {
                 Err("the labels are those of one capture".to_owned())
             }
             Labels::Packets(_) => Ok(Truth::ByPacket),
-            Labels::Captures(labels) => match labels.capture(&sha256.to_ascii_lowercase()) {
+            Labels::Captures(labels) => match labels.capture(&sha256) {
                 None => Err("its SHA-256 is not in the labels".to_owned()),
                 Some(CaptureTruth::Unscorable { why }) => Err(why.clone()),
                 Some(truth) => Ok(Truth::BySource(truth.clone())),
             },
         };
         let is_scored = truth.is_ok();
-        self.captures += u64::from(is_scored);
+        if is_scored {
+            let is_seen = self.training.contains(&sha256);
+            self.captures.push(Capture { is_seen, normal_seconds: 0.0 });
+        }
         let truth = truth.unwrap_or_else(|why| {
             self.skipped.push(Skipped { capture: name.to_owned(), why });
             Truth::Skipped
@@ -108,21 +125,30 @@ impl Collector {
     /// Ends the capture that was begun.
     pub fn end_capture(&mut self) {
         let capture = self.capture();
-        let Some((_, current)) = self.current.take() else { return };
+        let Some((Truth::ByPacket | Truth::BySource(_), current)) = self.current.take() else {
+            return;
+        };
         let sources = current.sources(capture);
         if let Some((attacker, bystander)) = worst_levels(&sources) {
             self.bystanders.add(attacker, bystander);
         }
-        if current.has_normal() {
-            self.normal_seconds += current.seconds();
+        if let Some(ended) = self.captures.last_mut()
+            && current.has_normal()
+        {
+            ended.normal_seconds = current.seconds();
         }
         self.sources.extend(sources);
         self.occurrences.extend(current.occurrences());
     }
 
-    /// The number of the capture that was begun.
+    /// The place of the capture that was begun.
     fn capture(&self) -> u32 {
-        u32::try_from(self.captures).unwrap_or(u32::MAX)
+        u32::try_from(self.captures.len().saturating_sub(1)).unwrap_or(u32::MAX)
+    }
+
+    fn is_seen(&self, capture: u32) -> bool {
+        let capture = usize::try_from(capture).ok().and_then(|place| self.captures.get(place));
+        capture.is_some_and(|capture| capture.is_seen)
     }
 
     /// The report over all captures so far.
@@ -136,11 +162,13 @@ impl Collector {
         let packets = self.rows(&self.packets, kinds);
         let sources = self.rows(&self.sources, kinds);
         Report {
-            captures: self.captures,
+            captures: self.captures.len() as u64,
+            seen_in_training: self.captures.iter().filter(|capture| capture.is_seen).count() as u64,
             skipped: self.skipped.clone(),
             left_out_packets: self.left_out,
             unlabelled_packets: self.unlabelled,
-            normal: self.normal(),
+            normal: self.normal(|_| true),
+            normal_not_seen_in_training: self.normal(|is_seen| !is_seen),
             bystanders: self.bystanders,
             packets,
             sources,
@@ -190,17 +218,23 @@ impl Collector {
         }
     }
 
-    fn normal(&self) -> Normal {
-        let packets = || self.packets.iter().filter(|packet| packet.kind == NORMAL);
-        let sources = || self.sources.iter().filter(|source| source.role == Role::Bystander);
-        let hours = self.normal_seconds / SECONDS_PER_HOUR;
+    /// False alarms in the captures that are `wanted`, which is told whether the model was trained on one.
+    fn normal(&self, wanted: impl Fn(bool) -> bool) -> Normal {
+        let is_wanted = |capture: u32| wanted(self.is_seen(capture));
+        let is_normal = |packet: &&Packet| packet.kind == NORMAL && is_wanted(packet.capture);
+        let packets = || self.packets.iter().filter(is_normal);
+        let is_bystander =
+            |source: &&Source| source.role == Role::Bystander && is_wanted(source.capture);
+        let sources = || self.sources.iter().filter(is_bystander);
+        let watched = self.captures.iter().filter(|capture| wanted(capture.is_seen));
+        let seconds: f64 = watched.map(|capture| capture.normal_seconds).sum();
         let warnings = packets().filter(|packet| packet.level() >= WARNING).count() as u64;
         let highs = packets().filter(|packet| packet.level() >= HIGH).count() as u64;
         let alerted = sources().filter(|source| source.level() >= WARNING).count() as u64;
         Normal::new(
             packets().count() as u64,
             sources().count() as u64,
-            hours,
+            seconds / SECONDS_PER_HOUR,
             [warnings, highs, alerted],
         )
     }

@@ -9,6 +9,9 @@ use serde::Serialize;
 pub struct Report {
     /// How many captures were scored.
     pub captures: u64,
+    /// How many of them the model was trained on, known by their SHA-256 (a table of features that was made of a capture
+    /// has another). What it does on these says little about traffic that it has not seen.
+    pub seen_in_training: u64,
     /// The captures that could not be, and why.
     pub skipped: Vec<Skipped>,
     /// Packets in scored captures that are neither attack nor normal: those of victims, and an attacker's outside the
@@ -18,6 +21,8 @@ pub struct Report {
     pub unlabelled_packets: u64,
     /// What the sensor does on normal traffic.
     pub normal: Normal,
+    /// The same in the captures that the model was not trained on.
+    pub normal_not_seen_in_training: Normal,
     /// The worst verdict on an attacker against the worst on anybody else in the same capture.
     pub bystanders: Bystanders,
     /// Each packet for itself: all attacks first, then each.
@@ -210,22 +215,15 @@ impl fmt::Display for Report {
                 self.unlabelled_packets
             )?;
         }
-        let normal = &self.normal;
-        writeln!(
-            f,
-            "normal traffic: {} packets of {} sources in {:.2} h",
-            normal.packets, normal.sources, normal.hours
-        )?;
-        writeln!(
-            f,
-            "false alarms: WARNING+ {} packets ({}/h), HIGH+ {} packets ({}/h), {} sources ({}/h)",
-            normal.warning_packets,
-            rate(normal.warnings_per_hour),
-            normal.high_packets,
-            rate(normal.highs_per_hour),
-            normal.alerted_sources,
-            rate(normal.alerted_sources_per_hour)
-        )?;
+        false_alarms(f, "", &self.normal)?;
+        if self.seen_in_training > 0 {
+            writeln!(
+                f,
+                "SEEN IN TRAINING: the model was trained on {} of the captures scored; in the others:",
+                self.seen_in_training
+            )?;
+            false_alarms(f, "  ", &self.normal_not_seen_in_training)?;
+        }
         let bystanders = &self.bystanders;
         writeln!(
             f,
@@ -238,6 +236,24 @@ impl fmt::Display for Report {
         table(f, "packets", &self.packets)?;
         table(f, "sources", &self.sources)
     }
+}
+
+fn false_alarms(f: &mut fmt::Formatter<'_>, indent: &str, normal: &Normal) -> fmt::Result {
+    writeln!(
+        f,
+        "{indent}normal traffic: {} packets of {} sources in {:.2} h",
+        normal.packets, normal.sources, normal.hours
+    )?;
+    writeln!(
+        f,
+        "{indent}false alarms: WARNING+ {} packets ({}/h), HIGH+ {} packets ({}/h), {} sources ({}/h)",
+        normal.warning_packets,
+        rate(normal.warnings_per_hour),
+        normal.high_packets,
+        rate(normal.highs_per_hour),
+        normal.alerted_sources,
+        rate(normal.alerted_sources_per_hour)
+    )
 }
 
 fn table(f: &mut fmt::Formatter<'_>, what: &str, rows: &[Row]) -> fmt::Result {
