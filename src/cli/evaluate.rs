@@ -9,7 +9,7 @@ use super::complaints::{complaints, fail_on};
 use super::{ConfigArgument, Failure, output, setup, train};
 use crate::capture::Reader;
 use crate::collect::Sink;
-use crate::evaluate::{Collector, Judged, Labels};
+use crate::evaluate::{Collector, Judged, Labels, Mismatch};
 use crate::latest::Publisher;
 use crate::sensor;
 use crate::verdict::{Detection, Verdict};
@@ -86,11 +86,21 @@ fn judge(
     collector: &mut Collector,
 ) -> Result<Vec<String>, Failure> {
     let reader = Reader::open(&[path]).map_err(Failure::operation)?;
-    let replayed = sensor::replay(reader, detection, params, vec![&mut Judgements(collector)]);
-    Ok(complaints(&replayed))
+    let mut judgements = Judgements { collector, mismatch: None };
+    let replayed = sensor::replay(reader, detection, params, vec![&mut judgements]);
+    match judgements.mismatch {
+        Some(mismatch) => {
+            Err(Failure::configuration(format!("{mismatch} than {}", path.display())))
+        }
+        None => Ok(complaints(&replayed)),
+    }
 }
 
-struct Judgements<'a>(&'a mut Collector);
+struct Judgements<'a> {
+    collector: &'a mut Collector,
+    /// Why the labels can't be those of the capture; nothing is collected after that.
+    mismatch: Option<Mismatch>,
+}
 
 impl Sink for Judgements<'_> {
     fn name(&self) -> String {
@@ -98,23 +108,27 @@ impl Sink for Judgements<'_> {
     }
 
     fn take(&mut self, verdict: &Verdict, _: &Detection) -> io::Result<()> {
-        if !verdict.is_of_victim() {
-            self.0.push(&Judged {
-                packet: verdict.digest.sequence,
-                time: verdict.digest.time,
-                source: verdict.digest.source,
-                level: verdict.level as u8,
-                total: verdict.total,
-                anomaly: verdict.anomaly_score,
-                rule_risk: verdict.rule_risk,
-                intel_risk: verdict.intel_risk,
-                model_risk: verdict.model_risk,
-            });
+        if self.mismatch.is_none() && !verdict.is_of_victim() {
+            self.mismatch = self.collector.push(&judged(verdict)).err();
         }
         Ok(())
     }
 
     fn finish(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+const fn judged(verdict: &Verdict) -> Judged {
+    Judged {
+        packet: verdict.digest.sequence,
+        time: verdict.digest.time,
+        source: verdict.digest.source,
+        level: verdict.level as u8,
+        total: verdict.total,
+        anomaly: verdict.anomaly_score,
+        rule_risk: verdict.rule_risk,
+        intel_risk: verdict.intel_risk,
+        model_risk: verdict.model_risk,
     }
 }

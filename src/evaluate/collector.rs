@@ -1,12 +1,13 @@
 //! Takes judged packets, capture by capture, and makes the report.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::current::{Current, Spell, worst_levels};
 use super::judged::{Detector, HIGH, Judged, Scores, WARNING};
 use super::labels::{CaptureTruth, Kinds, Labels};
+use super::packet_labels::Mismatch;
 use super::ranking::Side;
-use super::report::{Alerting, Bystanders, Normal, Report, Row, Skipped};
+use super::report::{Alerting, Bystanders, Normal, NotJudged, Report, Row, Skipped};
 use super::scored::{NORMAL, Packet, Rankings, Role, Scored, Source};
 use crate::time::Timestamp;
 
@@ -25,9 +26,10 @@ pub struct Collector {
     packets: Vec<Packet>,
     sources: Vec<Source>,
     occurrences: Vec<(u16, Spell)>,
-    /// Packets that the labels call neither attack nor normal, and packets behind the end of the labels.
+    /// Packets that the labels call neither attack nor normal.
     left_out: u64,
-    unlabelled: u64,
+    /// Packets by kind that have a label and no verdict.
+    not_judged: BTreeMap<u16, u64>,
     bystanders: Bystanders,
 }
 
@@ -47,6 +49,19 @@ enum Truth {
     Skipped,
 }
 
+impl Truth {
+    /// What a packet is: the number of the attack's kind, 0 for normal, `None` for neither.
+    fn kind(&self, labels: &Labels, judged: &Judged) -> Result<Option<u16>, Mismatch> {
+        match (self, labels) {
+            (Self::BySource(truth), _) => Ok(truth.kind(judged.source, judged.time)),
+            (Self::ByPacket, Labels::Packets(labels)) => {
+                labels.kind(judged.packet, judged.source, judged.time).map(Some)
+            }
+            (Self::ByPacket | Self::Skipped, _) => Ok(None),
+        }
+    }
+}
+
 impl Collector {
     /// Ready for the first capture. `training` names the files that the model was trained on by their SHA-256 (64 hexadecimal
     /// digits): how it does on one of them says little about others, so the report keeps them apart.
@@ -62,7 +77,7 @@ impl Collector {
             sources: Vec::new(),
             occurrences: Vec::new(),
             left_out: 0,
-            unlabelled: 0,
+            not_judged: BTreeMap::new(),
             bystanders: Bystanders {
                 captures: 0,
                 attacker_above: 0,
@@ -102,32 +117,31 @@ impl Collector {
     }
 
     /// Takes one packet of the capture that was begun.
-    pub fn push(&mut self, judged: &Judged) {
+    ///
+    /// # Errors
+    /// When the labels belong to another capture; there is no use in going on then.
+    pub fn push(&mut self, judged: &Judged) -> Result<(), Mismatch> {
         let capture = self.capture();
-        let Some((truth, current)) = self.current.as_mut() else { return };
-        let kind = match (truth, &self.labels) {
-            (Truth::BySource(truth), _) => truth.kind(judged.source, judged.time),
-            (Truth::ByPacket, Labels::Packets(labels)) => {
-                let kind = labels.kind(judged.packet);
-                self.unlabelled += u64::from(kind.is_none());
-                kind
+        let Some((truth, current)) = self.current.as_mut() else { return Ok(()) };
+        match truth.kind(&self.labels, judged)? {
+            Some(kind) => {
+                self.packets.push(Packet { scores: Scores::of(judged), kind, capture });
+                current.add(judged, kind);
             }
-            (Truth::Skipped | Truth::ByPacket, _) => return,
-        };
-        let Some(kind) = kind else {
-            self.left_out += 1;
-            return;
-        };
-        self.packets.push(Packet { scores: Scores::of(judged), kind, capture });
-        current.add(judged, kind);
+            None => self.left_out += u64::from(!matches!(truth, Truth::Skipped)),
+        }
+        Ok(())
     }
 
     /// Ends the capture that was begun.
     pub fn end_capture(&mut self) {
         let capture = self.capture();
-        let Some((Truth::ByPacket | Truth::BySource(_), current)) = self.current.take() else {
-            return;
-        };
+        let Some((truth, mut current)) = self.current.take() else { return };
+        match truth {
+            Truth::Skipped => return,
+            Truth::ByPacket => self.add_not_judged(&mut current, capture),
+            Truth::BySource(_) => {}
+        }
         let sources = current.sources(capture);
         if let Some((attacker, bystander)) = worst_levels(&sources) {
             self.bystanders.add(attacker, bystander);
@@ -139,6 +153,29 @@ impl Collector {
         }
         self.sources.extend(sources);
         self.occurrences.extend(current.occurrences());
+    }
+
+    /// Packets that have a label and never came: what is not IP, was refused by the decoder or got lost on the way. Those of
+    /// attacks are packets that no detector has found.
+    fn add_not_judged(&mut self, current: &mut Current, capture: u32) {
+        let Labels::Packets(labels) = &self.labels else { return };
+        let mut judged: BTreeMap<u16, u64> = BTreeMap::new();
+        for packet in &self.packets {
+            *judged.entry(packet.kind).or_default() += 1;
+        }
+        for (kind, labelled) in labels.by_kind() {
+            let judged = judged.get(&kind).copied().unwrap_or_default();
+            let missing = labelled.packets.saturating_sub(judged);
+            if missing > 0 {
+                self.not_judged.insert(kind, missing);
+            }
+            if kind == NORMAL {
+                continue;
+            }
+            let missed = (0..missing).map(|_| Packet { scores: Scores::NONE, kind, capture });
+            self.packets.extend(missed);
+            current.begin_attack(kind, labelled.first);
+        }
     }
 
     /// The place of the capture that was begun.
@@ -166,13 +203,19 @@ impl Collector {
             seen_in_training: self.captures.iter().filter(|capture| capture.is_seen).count() as u64,
             skipped: self.skipped.clone(),
             left_out_packets: self.left_out,
-            unlabelled_packets: self.unlabelled,
+            not_judged: self.not_judged(kinds),
             normal: self.normal(|_| true),
             normal_not_seen_in_training: self.normal(|is_seen| !is_seen),
             bystanders: self.bystanders,
             packets,
             sources,
         }
+    }
+
+    fn not_judged(&self, kinds: &Kinds) -> Vec<NotJudged> {
+        let names = std::iter::once((NORMAL, "normal")).chain(kinds.sorted());
+        let missing = names.filter_map(|(kind, name)| Some((name, *self.not_judged.get(&kind)?)));
+        missing.map(|(name, packets)| NotJudged { label: name.to_owned(), packets }).collect()
     }
 
     /// One row for all attacks together, then one for each.

@@ -27,6 +27,21 @@ pub(super) struct Spell {
     pub(super) high: Option<Timestamp>,
 }
 
+impl Spell {
+    const fn begun(first: Timestamp) -> Self {
+        Self { first, warning: None, high: None }
+    }
+
+    fn alert(&mut self, level: u8, time: Timestamp) {
+        if level >= WARNING {
+            self.warning.get_or_insert(time);
+        }
+        if level >= HIGH {
+            self.high.get_or_insert(time);
+        }
+    }
+}
+
 impl Current {
     pub(super) fn add(&mut self, judged: &Judged, kind: u16) {
         self.watched.until(judged.time);
@@ -36,17 +51,22 @@ impl Current {
         if kind == NORMAL {
             return;
         }
-        let spell = self.occurrences.entry(kind).or_insert(Spell {
-            first: judged.time,
-            warning: None,
-            high: None,
-        });
-        if judged.level >= WARNING {
-            spell.warning.get_or_insert(judged.time);
-        }
-        if judged.level >= HIGH {
-            spell.high.get_or_insert(judged.time);
-        }
+        self.occurrence(kind, judged.time).alert(judged.level, judged.time);
+    }
+
+    /// The attack `kind` takes place, whether or not a packet of it was judged; the labels may say since when.
+    pub(super) fn begin_attack(&mut self, kind: u16, first: Option<Timestamp>) {
+        // Where no packet was judged there is no alert either: nobody asks since when.
+        let fresh = Spell::begun(first.unwrap_or_default());
+        let spell = self.occurrences.entry(kind).or_insert(fresh);
+        spell.first = first.map_or(spell.first, |first| spell.first.min(first));
+    }
+
+    /// The attack `kind`, which has a packet at `time`.
+    fn occurrence(&mut self, kind: u16, time: Timestamp) -> &mut Spell {
+        let spell = self.occurrences.entry(kind).or_insert(Spell::begun(time));
+        spell.first = spell.first.min(time);
+        spell
     }
 
     /// The seconds in which packets passed.

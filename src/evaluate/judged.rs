@@ -76,6 +76,13 @@ struct Verdict {
 pub(super) type Place = (u8, u32, u32);
 
 impl Scores {
+    /// Those of a packet that never got a verdict: below every other in every order.
+    pub(super) const NONE: Self = Self {
+        anomaly: f32::NAN,
+        rule_risk: f32::NAN,
+        verdict: Verdict { total: f32::NAN, anomaly: f32::NAN, level: 0 },
+    };
+
     pub(super) const fn of(judged: &Judged) -> Self {
         let Judged { level, total, anomaly, rule_risk, .. } = *judged;
         Self { anomaly, rule_risk, verdict: Verdict { total, anomaly, level } }
@@ -134,6 +141,18 @@ mod tests {
     fn no_number_stands_below_all() {
         assert!(ordered(f32::NAN) < ordered(f32::NEG_INFINITY));
         assert_eq!(ordered(-0.0), ordered(0.0));
+    }
+
+    #[test]
+    fn what_was_never_judged_stands_below_all() {
+        let least = Scores {
+            anomaly: 0.0,
+            rule_risk: 0.0,
+            verdict: Verdict { total: 0.0, anomaly: 0.0, level: 0 },
+        };
+        for detector in Detector::ALL {
+            assert!(Scores::NONE.place(detector) < least.place(detector));
+        }
     }
 
     #[test]

@@ -15,12 +15,16 @@ mod collector;
 mod current;
 mod judged;
 mod labels;
+mod packet_labels;
 mod ranking;
 mod report;
 mod scored;
 
 pub use collector::Collector;
 pub use judged::{Detector, Judged};
-pub use labels::{CaptureLabels, LabelError, Labels, PacketLabels};
+pub use labels::{CaptureLabels, LabelError, Labels};
+pub use packet_labels::{Mismatch, PacketLabels};
 pub use ranking::{Pairs, Ranking, Side};
-pub use report::{Alerting, Bystanders, Normal, PrecisionAt, Quality, Report, Row, Skipped};
+pub use report::{
+    Alerting, Bystanders, Normal, NotJudged, PrecisionAt, Quality, Report, Row, Skipped,
+};

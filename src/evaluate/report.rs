@@ -17,8 +17,9 @@ pub struct Report {
     /// Packets in scored captures that are neither attack nor normal: those of victims, and an attacker's outside the
     /// stated time.
     pub left_out_packets: u64,
-    /// Packets behind the end of the labels; more than 0 means that the labels belong to another capture.
-    pub unlabelled_packets: u64,
+    /// Packets that have a label and no verdict, by label: not IP, refused by the decoder, lost, or not in the capture. Those of
+    /// attacks count as missed. Empty with labels that name attackers instead of packets.
+    pub not_judged: Vec<NotJudged>,
     /// What the sensor does on normal traffic.
     pub normal: Normal,
     /// The same in the captures that the model was not trained on.
@@ -40,10 +41,19 @@ pub struct Skipped {
     pub why: String,
 }
 
+/// Packets with one label that never got a verdict.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NotJudged {
+    /// `normal`, or the attack.
+    pub label: String,
+    /// How many.
+    pub packets: u64,
+}
+
 /// False alarms.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Normal {
-    /// Normal packets.
+    /// Normal packets that were judged.
     pub packets: u64,
     /// Sources without an attack, counted in each capture.
     pub sources: u64,
@@ -114,7 +124,8 @@ impl Bystanders {
 pub struct Row {
     /// The attack's name.
     pub attack: String,
-    /// Packets, or sources, of the attack.
+    /// Packets, or sources, of the attack. Its packets without a verdict are among them, found at no level and below all
+    /// others in every order.
     pub positives: u64,
     /// Normal packets, or sources without an attack.
     pub negatives: u64,
@@ -208,12 +219,14 @@ impl fmt::Display for Report {
                 self.left_out_packets
             )?;
         }
-        if self.unlabelled_packets > 0 {
+        if !self.not_judged.is_empty() {
             writeln!(
                 f,
-                "packets WITHOUT A LABEL: {} (labels of another capture?)",
-                self.unlabelled_packets
+                "packets never judged (not IP, undecodable, lost; an attack's count as missed):"
             )?;
+        }
+        for NotJudged { label, packets } in &self.not_judged {
+            writeln!(f, "  {label}: {packets}")?;
         }
         false_alarms(f, "", &self.normal)?;
         if self.seen_in_training > 0 {
