@@ -171,6 +171,41 @@ fn packets_that_were_never_judged_are_stated_and_an_attacks_count_as_missed() {
 }
 
 #[test]
+fn a_verdict_on_a_victim_is_an_alert_of_the_packet_that_raised_it() {
+    let mut collector =
+        Collector::new(packet_labels(&["scan", "scan", "scan", "normal", "xss", "normal"]), []);
+    assert!(collector.begin_capture(&named(1), "victim.pcap"));
+    let mut push = |packet: &Judged, victim: u8| {
+        collector.push(packet).unwrap();
+        if victim > 0 {
+            let on_victim = Judged { level: victim, anomaly: 0.0, total: 90.0, ..*packet };
+            collector.push_victim(&on_victim).unwrap();
+        }
+    };
+    push(&judged(1, 0, 2, 0, 0.1), 0);
+    push(&judged(2, 10, 2, 1, 0.2), 2);
+    push(&judged(3, 20, 2, 2, 0.2), 1);
+    push(&judged(4, 30, 1, 0, 0.3), 1);
+    // The own verdict of packet 5 was lost on the way, that on its victim was not.
+    let on_victim = judged(5, 40, 3, 3, 0.0);
+    collector.push_victim(&on_victim).unwrap();
+    collector.push(&judged(6, 50, 1, 0, 0.3)).unwrap();
+    let report = collector.report();
+    let scan = row(&report.packets, "scan");
+    assert_eq!((scan.warning.recall, scan.high.recall), (Some(2.0 / 3.0), Some(2.0 / 3.0)));
+    assert_eq!(scan.warning.seconds_to_first_alert, Some(10.0));
+    assert_eq!(scan.high.seconds_to_first_alert, Some(10.0), "that on the victim came first");
+    // The orders are those of the packets' own scores: .1 .2w .2h against .3 .3.
+    assert_eq!(areas(scan), [Some(0.0), Some(1.0 / 3.0 + 1.0 / 3.0), Some(2.0 / 3.0)]);
+    let xss = row(&report.packets, "xss");
+    assert_eq!((xss.high.recall, xss.high.alerted), (Some(0.0), 1));
+    assert_eq!(report.normal.warning_packets, 1, "raised by a normal packet it is a false alarm");
+    assert_eq!(report.normal.alerted_sources, 0, "it names no source");
+    assert_eq!(row(&report.sources, "scan").high.recall, Some(1.0), "by its own HIGH");
+    assert_eq!(report.bystanders.attacker_above, 1);
+}
+
+#[test]
 fn false_alarms_are_stated_per_hour_of_traffic() {
     let normal = small_report().normal;
     assert_eq!((normal.packets, normal.sources), (4, 2));

@@ -108,8 +108,14 @@ impl Sink for Judgements<'_> {
     }
 
     fn take(&mut self, verdict: &Verdict, _: &Detection) -> io::Result<()> {
-        if self.mismatch.is_none() && !verdict.is_of_victim() {
-            self.mismatch = self.collector.push(&judged(verdict)).err();
+        if self.mismatch.is_none() {
+            let judged = judged(verdict);
+            let taken = if verdict.is_of_victim() {
+                self.collector.push_victim(&judged)
+            } else {
+                self.collector.push(&judged)
+            };
+            self.mismatch = taken.err();
         }
         Ok(())
     }

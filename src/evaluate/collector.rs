@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 const OVERALL: &str = "all attacks";
 const SECONDS_PER_HOUR: f64 = 3_600.0;
 
-/// Collects judged packets: `begin_capture`, `push` for each, `end_capture`; then `report`.
+/// Collects judged packets: `begin_capture`, `push` (and `push_victim`) for each, `end_capture`; then `report`.
 #[derive(Debug)]
 pub struct Collector {
     labels: Labels,
@@ -125,10 +125,33 @@ impl Collector {
         let Some((truth, current)) = self.current.as_mut() else { return Ok(()) };
         match truth.kind(&self.labels, judged)? {
             Some(kind) => {
-                self.packets.push(Packet { scores: Scores::of(judged), kind, capture });
+                let (scores, level) = (Scores::of(judged), judged.level);
+                self.packets.push(Packet { scores, kind, level, capture });
                 current.add(judged, kind);
             }
             None => self.left_out += u64::from(!matches!(truth, Truth::Skipped)),
+        }
+        Ok(())
+    }
+
+    /// Takes a verdict on the victim of a packet: it speaks of the destination, at the packet that raised it. Comes right after
+    /// the packet itself; `judged` has the packet's number, time and source, and the level of this verdict.
+    ///
+    /// It counts as an alert for the attack that the packet is part of, and in the recall of packets (a normal packet's is
+    /// a false alarm). It names no source, so it counts for none; and the orders of the detectors are those of the packets'
+    /// own scores.
+    ///
+    /// # Errors
+    /// When the labels belong to another capture.
+    pub fn push_victim(&mut self, judged: &Judged) -> Result<(), Mismatch> {
+        let Some((truth, current)) = self.current.as_mut() else { return Ok(()) };
+        let Some(kind) = truth.kind(&self.labels, judged)? else { return Ok(()) };
+        current.alert(judged, kind);
+        // The packet's own verdict may have been lost.
+        if let Some(packet) = self.packets.last_mut()
+            && current.ends_with(judged.packet)
+        {
+            packet.level = packet.level.max(judged.level);
         }
         Ok(())
     }
@@ -172,7 +195,8 @@ impl Collector {
             if kind == NORMAL {
                 continue;
             }
-            let missed = (0..missing).map(|_| Packet { scores: Scores::NONE, kind, capture });
+            let missed =
+                (0..missing).map(|_| Packet { scores: Scores::NONE, kind, level: 0, capture });
             self.packets.extend(missed);
             current.begin_attack(kind, labelled.first);
         }

@@ -17,6 +17,8 @@ pub(super) struct Current {
     sources: BTreeMap<(Address, u16), Scores>,
     occurrences: BTreeMap<u16, Spell>,
     watched: Watched,
+    /// The number of the packet that came last.
+    packet: u64,
 }
 
 /// An attack in one capture: its first packet, and the first ones that raised an alert.
@@ -45,13 +47,23 @@ impl Spell {
 impl Current {
     pub(super) fn add(&mut self, judged: &Judged, kind: u16) {
         self.watched.until(judged.time);
+        self.packet = judged.packet;
         let scores = Scores::of(judged);
         let worst = self.sources.entry((judged.source, kind)).or_insert(scores);
         *worst = worst.worse(scores);
-        if kind == NORMAL {
-            return;
+        self.alert(judged, kind);
+    }
+
+    /// A verdict of this level came with a packet of `kind`.
+    pub(super) fn alert(&mut self, judged: &Judged, kind: u16) {
+        if kind != NORMAL {
+            self.occurrence(kind, judged.time).alert(judged.level, judged.time);
         }
-        self.occurrence(kind, judged.time).alert(judged.level, judged.time);
+    }
+
+    /// Whether this packet came last.
+    pub(super) const fn ends_with(&self, packet: u64) -> bool {
+        self.packet == packet
     }
 
     /// The attack `kind` takes place, whether or not a packet of it was judged; the labels may say since when.

@@ -59,11 +59,11 @@ pub struct Normal {
     pub sources: u64,
     /// How long the captures with normal traffic last together, hours; silences of more than five minutes left out.
     pub hours: f64,
-    /// Normal packets with a verdict of WARNING or above.
+    /// Normal packets with a verdict of WARNING or above, on themselves or on their destination as a victim.
     pub warning_packets: u64,
-    /// Normal packets with a verdict of HIGH or above.
+    /// The same for HIGH or above.
     pub high_packets: u64,
-    /// Sources without an attack that had a WARNING or above.
+    /// Sources without an attack that had a WARNING or above on themselves.
     pub alerted_sources: u64,
     /// `warning_packets` per hour; null when no time passed.
     pub warnings_per_hour: Option<f64>,
@@ -163,14 +163,15 @@ pub struct PrecisionAt {
     pub precision: f64,
 }
 
-/// What verdicts of a level and above find.
+/// What verdicts of a level and above find. Those on victims count for the packet that raised them: they tell an operator of
+/// the attack, but not of the source.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Alerting {
     /// The share of the positives that is found; null without a positive.
     pub recall: Option<f64>,
     /// How often the attack takes place: once for each capture it is in.
     pub occurrences: u64,
-    /// In how many of them at least one packet of the attack raised an alert.
+    /// In how many of them at least one packet of the attack raised an alert, on its source or on its victim.
     pub alerted: u64,
     /// Seconds from an attack's first packet to its first alert: the median over those alerted.
     pub seconds_to_first_alert: Option<f64>,

@@ -24,6 +24,8 @@ pub(super) trait Scored {
 pub(super) struct Packet {
     pub(super) scores: Scores,
     pub(super) kind: u16,
+    /// The worst level of its own verdict and of that on its victim.
+    pub(super) level: u8,
     pub(super) capture: u32,
 }
 
@@ -33,7 +35,7 @@ impl Scored for Packet {
     }
 
     fn level(&self) -> u8 {
-        self.scores.level()
+        self.level
     }
 
     fn capture(&self) -> u32 {
