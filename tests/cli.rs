@@ -236,6 +236,21 @@ fn training_twice_writes_the_same_bytes() {
 }
 
 #[test]
+fn labels_of_another_capture_are_refused_with_file_and_row() {
+    let folder = folder();
+    run_well(
+        sensor()
+            .args(["dataset", "generate", "--packets", "20000", "--seed", "12", "--out"])
+            .arg(folder.path()),
+    );
+    let output = run(sensor()
+        .args(["evaluate", "--labels"])
+        .arg(folder.path().join("labels.csv"))
+        .arg(generated_traffic()));
+    refused(&output, &["labels.csv: the row of packet", "timestamp_ns = ", "traffic.pcap"]);
+}
+
+#[test]
 fn evaluation_finds_the_attacks_of_generated_traffic() {
     let labels = generated_traffic().with_file_name("labels.csv");
     let output = run_well(

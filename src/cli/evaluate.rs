@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use super::complaints::{complaints, fail_on};
 use super::{ConfigArgument, Failure, output, setup, train};
 use crate::capture::Reader;
 use crate::collect::Sink;
-use crate::evaluate::{Collector, Judged, Labels};
+use crate::evaluate::{Collector, Judged, Labels, Mismatch};
 use crate::latest::Publisher;
 use crate::sensor;
 use crate::time::Timestamp;
@@ -54,18 +55,26 @@ impl Evaluate {
     pub(super) fn run(self) -> Result<(), Failure> {
         let config = setup::load_config(&self.config)?;
         let params = setup::sensor_params(&config, 1)?;
-        let detection = Publisher::new(match &self.model {
-            Some(path) => {
-                setup::detection_with(&config, setup::load_model_file(path)?, Timestamp::EPOCH)?
-            }
-            None => setup::load_detection(&config, Timestamp::EPOCH)?,
-        });
-        let mut collector =
-            Collector::new(Labels::read(&self.labels).map_err(Failure::configuration)?);
-        let mut faults = Vec::new();
+        let model = match &self.model {
+            Some(path) => setup::load_model_file(path)?,
+            None => setup::load_model(&config.model.origin)?,
+        };
+        let detection =
+            Publisher::new(setup::detection_with(&config, model.clone(), Timestamp::EPOCH)?);
+        let labels = Labels::read(&self.labels).map_err(Failure::configuration)?;
+        let judging = detection.current();
+        let training = judging.model().training().sources.iter();
+        let mut collector = Collector::new(labels, training.map(|source| source.sha256.as_str()));
+        let mut reproaches = Vec::new();
         for path in &self.captures {
             if collector.begin_capture(&train::sha256_of(path)?, &path.display().to_string()) {
-                faults.extend(judge(path, &detection, &params, &mut collector)?);
+                let reader = Reader::open(&[path]).map_err(Failure::operation)?;
+                if !config.intel.feeds.is_empty() {
+                    // What was known when the capture was taken, not what is known now.
+                    let moment = reader.next_time().unwrap_or_default();
+                    detection.replace(setup::detection_with(&config, model.clone(), moment)?);
+                }
+                reproaches.extend(judge(path, reader, &detection, &params, &mut collector)?);
             }
             collector.end_capture();
         }
@@ -74,23 +83,33 @@ impl Evaluate {
             Form::Text => report.to_string(),
             Form::Json => format!("{}\n", report.to_json().map_err(Failure::operation)?),
         })?;
-        if faults.is_empty() { Ok(()) } else { Err(Failure::operations(faults)) }
+        fail_on(reproaches)
     }
 }
 
-/// Judges one capture. Returns what was wrong with the file.
+/// Judges one capture. Returns what went wrong.
 fn judge(
     path: &Path,
+    reader: Reader,
     detection: &Publisher<Detection>,
     params: &sensor::SensorParams,
     collector: &mut Collector,
 ) -> Result<Vec<String>, Failure> {
-    let reader = Reader::open(&[path]).map_err(Failure::operation)?;
-    let replayed = sensor::replay(reader, detection, params, vec![&mut Judgements(collector)]);
-    Ok(replayed.source.faults().iter().map(ToString::to_string).collect())
+    let mut judgements = Judgements { collector, mismatch: None };
+    let replayed = sensor::replay(reader, detection, params, vec![&mut judgements]);
+    match judgements.mismatch {
+        Some(mismatch) => {
+            Err(Failure::configuration(format!("{mismatch} than {}", path.display())))
+        }
+        None => Ok(complaints(&replayed)),
+    }
 }
 
-struct Judgements<'a>(&'a mut Collector);
+struct Judgements<'a> {
+    collector: &'a mut Collector,
+    /// Why the labels can't be those of the capture; nothing is collected after that.
+    mismatch: Option<Mismatch>,
+}
 
 impl Sink for Judgements<'_> {
     fn name(&self) -> String {
@@ -98,18 +117,14 @@ impl Sink for Judgements<'_> {
     }
 
     fn take(&mut self, verdict: &Verdict, _: &Detection) -> io::Result<()> {
-        if !verdict.is_of_victim() {
-            self.0.push(&Judged {
-                packet: verdict.digest.sequence,
-                time: verdict.digest.time,
-                source: verdict.digest.source,
-                level: verdict.level as u8,
-                total: verdict.total,
-                anomaly: verdict.anomaly_score,
-                rule_risk: verdict.rule_risk,
-                intel_risk: verdict.intel_risk,
-                model_risk: verdict.model_risk,
-            });
+        if self.mismatch.is_none() {
+            let judged = judged(verdict);
+            let taken = if verdict.is_of_victim() {
+                self.collector.push_victim(&judged)
+            } else {
+                self.collector.push(&judged)
+            };
+            self.mismatch = taken.err();
         }
         Ok(())
     }
@@ -120,5 +135,19 @@ impl Sink for Judgements<'_> {
 
     fn finish(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+const fn judged(verdict: &Verdict) -> Judged {
+    Judged {
+        packet: verdict.digest.sequence,
+        time: verdict.digest.time,
+        source: verdict.digest.source,
+        level: verdict.level as u8,
+        total: verdict.total,
+        anomaly: verdict.anomaly_score,
+        rule_risk: verdict.rule_risk,
+        intel_risk: verdict.intel_risk,
+        model_risk: verdict.model_risk,
     }
 }

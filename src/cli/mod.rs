@@ -1,6 +1,7 @@
 //! The command line: one file for each subcommand.
 
 mod check;
+mod complaints;
 mod dataset;
 mod evaluate;
 
@@ -94,11 +95,6 @@ impl Failure {
     /// Something failed while it was done.
     fn operation(message: impl Display) -> Self {
         Self { code: EXIT_OPERATION, lines: vec![message.to_string()] }
-    }
-
-    /// Ended before its time because somebody asked for it; that was said already.
-    const fn interrupted() -> Self {
-        Self { code: EXIT_OPERATION, lines: Vec::new() }
     }
 
     /// Several things failed while it was done; what could be done was done.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::complaints::{complaints, fail_on};
 use super::interrupt::{Interrupt, Interruptible};
 use super::{ConfigArgument, Failure, output, setup};
 use crate::capture::{Paced, Progress, Reader};
@@ -15,7 +16,7 @@ use crate::collect::{
     EveWriter, FeatureDump, Highlights, Sink, Summary, SummaryParts, render_text,
 };
 use crate::latest::Publisher;
-use crate::sensor::{self, Replayed};
+use crate::sensor;
 
 /// Arguments of `replay`.
 #[derive(Debug, Args)]
@@ -149,11 +150,11 @@ impl Replay {
             workers: params.workers,
         });
         self.show(&summary, &render_text(&summary, &highlights, &judging))?;
+        let mut lines = complaints(&replayed);
         if interrupt.was_asked() {
-            output::complain("interrupted: the rest of the captures was not read");
-            return complaints(&replayed, &summary).and(Err(Failure::interrupted()));
+            lines.push("interrupted: the rest of the captures was not read".to_owned());
         }
-        complaints(&replayed, &summary)
+        fail_on(lines)
     }
 
     fn feature_dump(
@@ -204,22 +205,6 @@ impl Replay {
         }
         output::print(&text)
     }
-}
-
-/// What went wrong although everything that could be judged was: torn files, files that can't be written, sums that do not hold.
-fn complaints(replayed: &Replayed<Reader>, summary: &Summary) -> Result<(), Failure> {
-    let mut lines: Vec<String> = replayed.source.faults().iter().map(ToString::to_string).collect();
-    lines.extend(replayed.sink_errors.iter().map(ToString::to_string));
-    if summary.unaccounted > 0 {
-        let broken = replayed.ledger().sums().into_iter().filter(|sum| sum.came != sum.accounted);
-        lines.extend(broken.map(|sum| {
-            format!(
-                "a bug: stage {} took {} and accounts for {}",
-                sum.stage, sum.came, sum.accounted
-            )
-        }));
-    }
-    if lines.is_empty() { Ok(()) } else { Err(Failure::operations(lines)) }
 }
 
 /// A progress bar on a terminal; nothing elsewhere.

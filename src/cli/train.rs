@@ -9,6 +9,7 @@ use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use sha2::{Digest as _, Sha256};
 
+use super::complaints::{complaints, fail_on};
 use super::{ConfigArgument, Failure, output, setup};
 use crate::capture::Reader;
 use crate::collect::Sink;
@@ -142,12 +143,7 @@ fn measure(path: &Path, config: &Config, sample: &mut Sample) -> Result<(), Fail
     let detection = Publisher::new(setup::detection_with(config, blank_model(), moment)?);
     let replayed =
         sensor::replay(reader, &detection, &setup::sensor_params(config, 1)?, vec![sample]);
-    let faults = replayed.source.faults();
-    if faults.is_empty() {
-        Ok(())
-    } else {
-        Err(Failure::operations(faults.iter().map(ToString::to_string).collect()))
-    }
+    fail_on(complaints(&replayed))
 }
 
 fn blank_model() -> Model {

@@ -1,64 +1,45 @@
 //! Takes judged packets, capture by capture, and makes the report.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::judged::{Detector, HIGH, Judged, Place, Scores, WARNING};
+use super::current::{Current, Spell, worst_levels};
+use super::judged::{Detector, HIGH, Judged, Scores, WARNING};
 use super::labels::{CaptureTruth, Kinds, Labels};
-use super::ranking::{Pairs, Ranking, Side};
-use super::report::{Alerting, Bystanders, Normal, PrecisionAt, Quality, Report, Row, Skipped};
-use crate::address::Address;
+use super::packet_labels::Mismatch;
+use super::ranking::Side;
+use super::report::{Alerting, Bystanders, Normal, NotJudged, Report, Row, Skipped};
+use super::scored::{NORMAL, Packet, Rankings, Role, Scored, Source};
 use crate::time::Timestamp;
 
-/// Where precision is stated, besides at as many as there are positives.
-const PRECISION_AT: [u64; 3] = [10, 100, 1_000];
-const NORMAL: u16 = 0;
 const OVERALL: &str = "all attacks";
 const SECONDS_PER_HOUR: f64 = 3_600.0;
-/// Silence that counts as observed time; of a longer one, as between days in one file, nothing does.
-const SILENCE_SECS_MAX: f64 = 300.0;
 
-/// Collects judged packets: `begin_capture`, `push` for each, `end_capture`; then `report`.
+/// Collects judged packets: `begin_capture`, `push` (and `push_victim`) for each, `end_capture`; then `report`.
 #[derive(Debug)]
 pub struct Collector {
     labels: Labels,
-    current: Option<Current>,
-    captures: u64,
+    /// SHA-256 of the files that the model was trained on.
+    training: BTreeSet<String>,
+    current: Option<(Truth, Current)>,
+    captures: Vec<Capture>,
     skipped: Vec<Skipped>,
     packets: Vec<Packet>,
     sources: Vec<Source>,
     occurrences: Vec<(u16, Spell)>,
-    /// Packets that the labels call neither attack nor normal, and packets behind the end of the labels.
+    /// Packets that the labels call neither attack nor normal.
     left_out: u64,
-    unlabelled: u64,
-    normal_seconds: f64,
+    /// Packets by kind that have a label and no verdict.
+    not_judged: BTreeMap<u16, u64>,
     bystanders: Bystanders,
 }
 
-/// A packet's scores and kind: 28 bytes for each packet of the captures.
+/// A capture that is scored.
 #[derive(Clone, Copy, Debug)]
-struct Packet {
-    scores: Scores,
-    kind: u16,
-    capture: u32,
-}
-
-/// A source's worst scores within one capture, and the attacks it takes part in.
-#[derive(Clone, Debug)]
-struct Source {
-    scores: Scores,
-    kinds: Vec<u16>,
-    capture: u32,
-}
-
-/// The capture that is being read.
-#[derive(Debug)]
-struct Current {
-    truth: Truth,
-    sources: BTreeMap<Address, Source>,
-    occurrences: BTreeMap<u16, Spell>,
-    latest: Option<Timestamp>,
-    seconds: f64,
-    has_normal: bool,
+struct Capture {
+    /// Whether the model was trained on it.
+    is_seen: bool,
+    /// How long somebody watched, if there was normal traffic.
+    normal_seconds: f64,
 }
 
 #[derive(Debug)]
@@ -68,29 +49,35 @@ enum Truth {
     Skipped,
 }
 
-/// An attack in one capture: its first packet, and the first ones that raised an alert.
-#[derive(Clone, Copy, Debug)]
-struct Spell {
-    first: Timestamp,
-    warning: Option<Timestamp>,
-    high: Option<Timestamp>,
+impl Truth {
+    /// What a packet is: the number of the attack's kind, 0 for normal, `None` for neither.
+    fn kind(&self, labels: &Labels, judged: &Judged) -> Result<Option<u16>, Mismatch> {
+        match (self, labels) {
+            (Self::BySource(truth), _) => Ok(truth.kind(judged.source, judged.time)),
+            (Self::ByPacket, Labels::Packets(labels)) => {
+                labels.kind(judged.packet, judged.source, judged.time).map(Some)
+            }
+            (Self::ByPacket | Self::Skipped, _) => Ok(None),
+        }
+    }
 }
 
 impl Collector {
-    /// Ready for the first capture.
+    /// Ready for the first capture. `training` names the files that the model was trained on by their SHA-256 (64 hexadecimal
+    /// digits): how it does on one of them says little about others, so the report keeps them apart.
     #[must_use]
-    pub const fn new(labels: Labels) -> Self {
+    pub fn new<'a>(labels: Labels, training: impl IntoIterator<Item = &'a str>) -> Self {
         Self {
             labels,
+            training: training.into_iter().map(str::to_ascii_lowercase).collect(),
             current: None,
-            captures: 0,
+            captures: Vec::new(),
             skipped: Vec::new(),
             packets: Vec::new(),
             sources: Vec::new(),
             occurrences: Vec::new(),
             left_out: 0,
-            unlabelled: 0,
-            normal_seconds: 0.0,
+            not_judged: BTreeMap::new(),
             bystanders: Bystanders {
                 captures: 0,
                 attacker_above: 0,
@@ -104,67 +91,125 @@ impl Collector {
     /// Returns whether it can be scored: if not, its packets need not be pushed, and have no effect.
     pub fn begin_capture(&mut self, sha256: &str, name: &str) -> bool {
         self.end_capture();
+        let sha256 = sha256.to_ascii_lowercase();
         let truth = match &self.labels {
-            Labels::Packets(_) if self.captures > 0 => {
+            Labels::Packets(_) if !self.captures.is_empty() => {
                 Err("the labels are those of one capture".to_owned())
             }
             Labels::Packets(_) => Ok(Truth::ByPacket),
-            Labels::Captures(labels) => match labels.capture(&sha256.to_ascii_lowercase()) {
+            Labels::Captures(labels) => match labels.capture(&sha256) {
                 None => Err("its SHA-256 is not in the labels".to_owned()),
                 Some(CaptureTruth::Unscorable { why }) => Err(why.clone()),
                 Some(truth) => Ok(Truth::BySource(truth.clone())),
             },
         };
         let is_scored = truth.is_ok();
-        self.captures += u64::from(is_scored);
+        if is_scored {
+            let is_seen = self.training.contains(&sha256);
+            self.captures.push(Capture { is_seen, normal_seconds: 0.0 });
+        }
         let truth = truth.unwrap_or_else(|why| {
             self.skipped.push(Skipped { capture: name.to_owned(), why });
             Truth::Skipped
         });
-        self.current = Some(Current {
-            truth,
-            sources: BTreeMap::new(),
-            occurrences: BTreeMap::new(),
-            latest: None,
-            seconds: 0.0,
-            has_normal: false,
-        });
+        self.current = Some((truth, Current::default()));
         is_scored
     }
 
     /// Takes one packet of the capture that was begun.
-    pub fn push(&mut self, judged: &Judged) {
-        let Some(current) = self.current.as_mut() else { return };
-        let kind = match (&current.truth, &self.labels) {
-            (Truth::BySource(truth), _) => truth.kind(judged.source, judged.time),
-            (Truth::ByPacket, Labels::Packets(labels)) => {
-                let kind = labels.kind(judged.packet);
-                self.unlabelled += u64::from(kind.is_none());
-                kind
+    ///
+    /// # Errors
+    /// When the labels belong to another capture; there is no use in going on then.
+    pub fn push(&mut self, judged: &Judged) -> Result<(), Mismatch> {
+        let capture = self.capture();
+        let Some((truth, current)) = self.current.as_mut() else { return Ok(()) };
+        match truth.kind(&self.labels, judged)? {
+            Some(kind) => {
+                let (scores, level) = (Scores::of(judged), judged.level);
+                self.packets.push(Packet { scores, kind, level, capture });
+                current.add(judged, kind);
             }
-            (Truth::Skipped | Truth::ByPacket, _) => return,
-        };
-        let Some(kind) = kind else {
-            self.left_out += 1;
-            return;
-        };
-        let scores = Scores::of(judged);
-        let capture = u32::try_from(self.captures).unwrap_or(u32::MAX);
-        self.packets.push(Packet { scores, kind, capture });
-        current.add(judged, kind, &Source { scores, kinds: Vec::new(), capture });
+            None => self.left_out += u64::from(!matches!(truth, Truth::Skipped)),
+        }
+        Ok(())
+    }
+
+    /// Takes a verdict on the victim of a packet: it speaks of the destination, at the packet that raised it. Comes right after
+    /// the packet itself; `judged` has the packet's number, time and source, and the level of this verdict.
+    ///
+    /// It counts as an alert for the attack that the packet is part of, and in the recall of packets (a normal packet's is
+    /// a false alarm). It names no source, so it counts for none; and the orders of the detectors are those of the packets'
+    /// own scores.
+    ///
+    /// # Errors
+    /// When the labels belong to another capture.
+    pub fn push_victim(&mut self, judged: &Judged) -> Result<(), Mismatch> {
+        let Some((truth, current)) = self.current.as_mut() else { return Ok(()) };
+        let Some(kind) = truth.kind(&self.labels, judged)? else { return Ok(()) };
+        current.alert(judged, kind);
+        // The packet's own verdict may have been lost.
+        if let Some(packet) = self.packets.last_mut()
+            && current.ends_with(judged.packet)
+        {
+            packet.level = packet.level.max(judged.level);
+        }
+        Ok(())
     }
 
     /// Ends the capture that was begun.
     pub fn end_capture(&mut self) {
-        let Some(current) = self.current.take() else { return };
-        if let Some((attacker, bystander)) = current.worst_levels() {
+        let capture = self.capture();
+        let Some((truth, mut current)) = self.current.take() else { return };
+        match truth {
+            Truth::Skipped => return,
+            Truth::ByPacket => self.add_not_judged(&mut current, capture),
+            Truth::BySource(_) => {}
+        }
+        let sources = current.sources(capture);
+        if let Some((attacker, bystander)) = worst_levels(&sources) {
             self.bystanders.add(attacker, bystander);
         }
-        if current.has_normal {
-            self.normal_seconds += current.seconds;
+        if let Some(ended) = self.captures.last_mut()
+            && current.has_normal()
+        {
+            ended.normal_seconds = current.seconds();
         }
-        self.sources.extend(current.sources.into_values());
-        self.occurrences.extend(current.occurrences);
+        self.sources.extend(sources);
+        self.occurrences.extend(current.occurrences());
+    }
+
+    /// Packets that have a label and never came: what is not IP, was refused by the decoder or got lost on the way. Those of
+    /// attacks are packets that no detector has found.
+    fn add_not_judged(&mut self, current: &mut Current, capture: u32) {
+        let Labels::Packets(labels) = &self.labels else { return };
+        let mut judged: BTreeMap<u16, u64> = BTreeMap::new();
+        for packet in &self.packets {
+            *judged.entry(packet.kind).or_default() += 1;
+        }
+        for (kind, labelled) in labels.by_kind() {
+            let judged = judged.get(&kind).copied().unwrap_or_default();
+            let missing = labelled.packets.saturating_sub(judged);
+            if missing > 0 {
+                self.not_judged.insert(kind, missing);
+            }
+            if kind == NORMAL {
+                continue;
+            }
+            let missed =
+                (0..missing).map(|_| Packet { scores: Scores::NONE, kind, level: 0, capture });
+            self.packets.extend(missed);
+            current.begin_attack(kind, labelled.first);
+        }
+    }
+
+    /// The place of the capture that was begun.
+    fn capture(&self) -> u32 {
+        u32::try_from(self.captures.len().saturating_sub(1)).unwrap_or(u32::MAX)
+    }
+
+    fn is_seen(&self, capture: u32) -> bool {
+        let capture = usize::try_from(capture).ok().and_then(|place| self.captures.get(place));
+        capture.is_some_and(|capture| capture.is_seen)
     }
 
     /// The report over all captures so far.
@@ -178,15 +223,23 @@ impl Collector {
         let packets = self.rows(&self.packets, kinds);
         let sources = self.rows(&self.sources, kinds);
         Report {
-            captures: self.captures,
+            captures: self.captures.len() as u64,
+            seen_in_training: self.captures.iter().filter(|capture| capture.is_seen).count() as u64,
             skipped: self.skipped.clone(),
             left_out_packets: self.left_out,
-            unlabelled_packets: self.unlabelled,
-            normal: self.normal(),
+            not_judged: self.not_judged(kinds),
+            normal: self.normal(|_| true),
+            normal_not_seen_in_training: self.normal(|is_seen| !is_seen),
             bystanders: self.bystanders,
             packets,
             sources,
         }
+    }
+
+    fn not_judged(&self, kinds: &Kinds) -> Vec<NotJudged> {
+        let names = std::iter::once((NORMAL, "normal")).chain(kinds.sorted());
+        let missing = names.filter_map(|(kind, name)| Some((name, *self.not_judged.get(&kind)?)));
+        missing.map(|(name, packets)| NotJudged { label: name.to_owned(), packets }).collect()
     }
 
     /// One row for all attacks together, then one for each.
@@ -215,9 +268,7 @@ impl Collector {
         let alerting = |level: u8, alert: fn(&Spell) -> Option<Timestamp>| {
             let found = things
                 .iter()
-                .filter(|thing| {
-                    thing.side(kind) == Side::Positive && thing.scores().level() >= level
-                })
+                .filter(|thing| thing.side(kind) == Side::Positive && thing.level() >= level)
                 .count() as u64;
             let spells =
                 self.occurrences.iter().filter(|(of, _)| kind.is_none_or(|kind| kind == *of));
@@ -234,143 +285,24 @@ impl Collector {
         }
     }
 
-    fn normal(&self) -> Normal {
-        let packets = || self.packets.iter().filter(|packet| packet.kind == NORMAL);
-        let sources = || self.sources.iter().filter(|source| source.kinds.is_empty());
-        let hours = self.normal_seconds / SECONDS_PER_HOUR;
-        let warnings = packets().filter(|packet| packet.scores.level() >= WARNING).count() as u64;
-        let highs = packets().filter(|packet| packet.scores.level() >= HIGH).count() as u64;
-        let alerted = sources().filter(|source| source.scores.level() >= WARNING).count() as u64;
+    /// False alarms in the captures that are `wanted`, which is told whether the model was trained on one.
+    fn normal(&self, wanted: impl Fn(bool) -> bool) -> Normal {
+        let is_wanted = |capture: u32| wanted(self.is_seen(capture));
+        let is_normal = |packet: &&Packet| packet.kind == NORMAL && is_wanted(packet.capture);
+        let packets = || self.packets.iter().filter(is_normal);
+        let is_bystander =
+            |source: &&Source| source.role == Role::Bystander && is_wanted(source.capture);
+        let sources = || self.sources.iter().filter(is_bystander);
+        let watched = self.captures.iter().filter(|capture| wanted(capture.is_seen));
+        let seconds: f64 = watched.map(|capture| capture.normal_seconds).sum();
+        let warnings = packets().filter(|packet| packet.level() >= WARNING).count() as u64;
+        let highs = packets().filter(|packet| packet.level() >= HIGH).count() as u64;
+        let alerted = sources().filter(|source| source.level() >= WARNING).count() as u64;
         Normal::new(
             packets().count() as u64,
             sources().count() as u64,
-            hours,
+            seconds / SECONDS_PER_HOUR,
             [warnings, highs, alerted],
         )
-    }
-}
-
-impl Current {
-    /// The worst verdict on an attacker and on a bystander, where the capture has both.
-    fn worst_levels(&self) -> Option<(u8, u8)> {
-        let worst = |attackers: bool| {
-            let sources =
-                self.sources.values().filter(|source| source.kinds.is_empty() != attackers);
-            sources.map(|source| source.scores.level()).max()
-        };
-        Some((worst(true)?, worst(false)?))
-    }
-
-    fn add(&mut self, judged: &Judged, kind: u16, fresh: &Source) {
-        let latest = self.latest.unwrap_or(judged.time);
-        let silence = judged.time.secs_since(latest);
-        if silence <= SILENCE_SECS_MAX {
-            self.seconds += silence;
-        }
-        self.latest = Some(latest.max(judged.time));
-        let source = self.sources.entry(judged.source).or_insert_with(|| fresh.clone());
-        source.scores.worsen(&fresh.scores);
-        if kind == NORMAL {
-            self.has_normal = true;
-            return;
-        }
-        if !source.kinds.contains(&kind) {
-            source.kinds.push(kind);
-        }
-        let spell = self.occurrences.entry(kind).or_insert(Spell {
-            first: judged.time,
-            warning: None,
-            high: None,
-        });
-        if judged.level >= WARNING {
-            spell.warning.get_or_insert(judged.time);
-        }
-        if judged.level >= HIGH {
-            spell.high.get_or_insert(judged.time);
-        }
-    }
-}
-
-/// A packet or a source, as the metrics see it.
-trait Scored {
-    fn scores(&self) -> &Scores;
-    /// The attacks it is part of; none for what is normal.
-    fn kinds(&self) -> &[u16];
-    fn capture(&self) -> u32;
-
-    /// Where it stands when the question is `kind`, or any attack.
-    fn side(&self, kind: Option<u16>) -> Side {
-        match kind {
-            _ if self.kinds().is_empty() => Side::Negative,
-            None => Side::Positive,
-            Some(kind) if self.kinds().contains(&kind) => Side::Positive,
-            Some(_) => Side::LeftOut,
-        }
-    }
-}
-
-impl Scored for Packet {
-    fn scores(&self) -> &Scores {
-        &self.scores
-    }
-
-    fn kinds(&self) -> &[u16] {
-        if self.kind == NORMAL { &[] } else { std::slice::from_ref(&self.kind) }
-    }
-
-    fn capture(&self) -> u32 {
-        self.capture
-    }
-}
-
-impl Scored for Source {
-    fn scores(&self) -> &Scores {
-        &self.scores
-    }
-
-    fn kinds(&self) -> &[u16] {
-        &self.kinds
-    }
-
-    fn capture(&self) -> u32 {
-        self.capture
-    }
-}
-
-/// One detector's order over everything, and within each capture that holds an attack.
-struct Rankings<'a, T> {
-    pooled: Ranking<Place, &'a T>,
-    by_capture: Vec<Ranking<Place, &'a T>>,
-}
-
-impl<'a, T: Scored> Rankings<'a, T> {
-    fn new(things: &'a [T], detector: Detector) -> Self {
-        let rank = |things: &'a [T]| {
-            Ranking::new(
-                things.iter().map(|thing| (thing.scores().place(detector), thing)).collect(),
-            )
-        };
-        let by_capture = things
-            .chunk_by(|a, b| a.capture() == b.capture())
-            .filter(|things| things.iter().any(|thing| !thing.kinds().is_empty()))
-            .map(rank)
-            .collect();
-        Self { pooled: rank(things), by_capture }
-    }
-
-    fn quality(&self, detector: Detector, positives: u64, side: impl Fn(&&T) -> Side) -> Quality {
-        let within = self.by_capture.iter().map(|ranking| ranking.pairs(&side));
-        let at = |k: u64| self.pooled.precision_at(k, &side);
-        Quality {
-            detector: detector.name(),
-            roc_auc: self.pooled.pairs(&side).roc_auc(),
-            roc_auc_within_captures: within.fold(Pairs::default(), Pairs::and).roc_auc(),
-            average_precision: self.pooled.average_precision(&side),
-            precision_at_positives: at(positives),
-            precision_at: PRECISION_AT
-                .into_iter()
-                .filter_map(|k| Some(PrecisionAt { k, precision: at(k)? }))
-                .collect(),
-        }
     }
 }

@@ -76,6 +76,13 @@ struct Verdict {
 pub(super) type Place = (u8, u32, u32);
 
 impl Scores {
+    /// Those of a packet that never got a verdict: below every other in every order.
+    pub(super) const NONE: Self = Self {
+        anomaly: f32::NAN,
+        rule_risk: f32::NAN,
+        verdict: Verdict { total: f32::NAN, anomaly: f32::NAN, level: 0 },
+    };
+
     pub(super) const fn of(judged: &Judged) -> Self {
         let Judged { level, total, anomaly, rule_risk, .. } = *judged;
         Self { anomaly, rule_risk, verdict: Verdict { total, anomaly, level } }
@@ -96,16 +103,13 @@ impl Scores {
         }
     }
 
-    /// Keeps the worse of both in each detector's eyes.
-    pub(super) fn worsen(&mut self, other: &Self) {
-        if other.place(Detector::Model) > self.place(Detector::Model) {
-            self.anomaly = other.anomaly;
-        }
-        if other.place(Detector::Rules) > self.place(Detector::Rules) {
-            self.rule_risk = other.rule_risk;
-        }
-        if other.place(Detector::Verdict) > self.place(Detector::Verdict) {
-            self.verdict = other.verdict;
+    /// The worse of both in each detector's eyes.
+    pub(super) fn worse(self, other: Self) -> Self {
+        let worse = |by: Detector| if other.place(by) > self.place(by) { other } else { self };
+        Self {
+            anomaly: worse(Detector::Model).anomaly,
+            rule_risk: worse(Detector::Rules).rule_risk,
+            verdict: worse(Detector::Verdict).verdict,
         }
     }
 }
@@ -140,6 +144,18 @@ mod tests {
     }
 
     #[test]
+    fn what_was_never_judged_stands_below_all() {
+        let least = Scores {
+            anomaly: 0.0,
+            rule_risk: 0.0,
+            verdict: Verdict { total: 0.0, anomaly: 0.0, level: 0 },
+        };
+        for detector in Detector::ALL {
+            assert!(Scores::NONE.place(detector) < least.place(detector));
+        }
+    }
+
+    #[test]
     fn the_verdict_is_ordered_by_level_then_sum_then_score() {
         let scores = |level, total, anomaly| Scores {
             anomaly,
@@ -154,8 +170,7 @@ mod tests {
             scores(3, 0.0, 0.0),
         ];
         assert!(rising.is_sorted_by_key(|scores| scores.place(Detector::Verdict)));
-        let mut worst = rising[0];
-        rising.iter().for_each(|scores| worst.worsen(scores));
+        let worst = rising.into_iter().reduce(Scores::worse).unwrap();
         assert_eq!(worst.place(Detector::Verdict), rising[4].place(Detector::Verdict));
         assert_eq!(worst.place(Detector::Model), rising[0].place(Detector::Model));
     }

@@ -5,13 +5,12 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::IpAddr;
 use std::path::Path;
 
+use super::packet_labels::PacketLabels;
 use crate::address::Address;
 use crate::time::Timestamp;
 
 /// How many kinds of attack the labels may name.
 pub(super) const KINDS_MAX: usize = 1_000;
-/// The label of a packet that is part of no attack.
-const NORMAL: &str = "normal";
 /// Times in label files are often rounded; an attacker's packets this far outside the stated time still count.
 const ROUNDING_NANOS: i64 = 1_000_000;
 
@@ -55,7 +54,7 @@ pub(super) struct Kinds(Vec<String>);
 
 impl Kinds {
     /// The number of `name`, which is given one if it has none; `None` when there are too many.
-    fn number(&mut self, name: &str) -> Option<u16> {
+    pub(super) fn number(&mut self, name: &str) -> Option<u16> {
         let place = self.0.iter().position(|known| known == name).or_else(|| {
             self.0.push(name.to_owned());
             (self.0.len() <= KINDS_MAX).then(|| self.0.len() - 1)
@@ -68,65 +67,6 @@ impl Kinds {
         let mut kinds: Vec<_> = (1..).zip(self.0.iter().map(String::as_str)).collect();
         kinds.sort_by_key(|(_, name)| *name);
         kinds
-    }
-}
-
-/// One label for each packet of a capture.
-#[derive(Clone, Debug, Default)]
-pub struct PacketLabels {
-    pub(super) kinds: Kinds,
-    /// By packet number less one: the number of the kind; 0 for normal.
-    numbers: Vec<u16>,
-}
-
-impl PacketLabels {
-    /// Reads CSV with a header that names `packet` (counting from 1, no gap) and `label` (`normal` or an attack) among its
-    /// columns. `file` is what errors call it.
-    ///
-    /// # Errors
-    /// When it can't be read or a row is wrong; names the line.
-    pub fn parse(file: &str, from: impl Read) -> Result<Self, LabelError> {
-        let mut rows = Rows::new(file, from, b',')?;
-        let (packet, label) = (rows.column("packet")?, rows.column("label")?);
-        let mut labels = Self::default();
-        while let Some(row) = rows.next()? {
-            let expected = labels.numbers.len() as u64 + 1;
-            let number = row.get(packet).unwrap_or_default();
-            if number.parse() != Ok(expected) {
-                return Err(rows.wrong(
-                    "packet",
-                    number,
-                    format!("be {expected}: packets count from 1 without a gap"),
-                ));
-            }
-            let name = row.get(label).unwrap_or_default();
-            let kind = match name {
-                NORMAL => Some(0),
-                "" => {
-                    return Err(rows.wrong(
-                        "label",
-                        name,
-                        "be `normal` or an attack's name".to_owned(),
-                    ));
-                }
-                _ => labels.kinds.number(name),
-            };
-            let Some(kind) = kind else {
-                return Err(rows.wrong(
-                    "label",
-                    name,
-                    format!("be one of at most {KINDS_MAX} names"),
-                ));
-            };
-            labels.numbers.push(kind);
-        }
-        Ok(labels)
-    }
-
-    /// The kind of the packet with this number; `None` when the file ends before it.
-    pub(super) fn kind(&self, packet: u64) -> Option<u16> {
-        let place = usize::try_from(packet.checked_sub(1)?).ok()?;
-        self.numbers.get(place).copied()
     }
 }
 
@@ -186,12 +126,17 @@ impl CaptureLabels {
         let [victims, first, last] =
             ["victims", "first", "last"].map(|name| rows.column(name).ok());
         let mut labels = Self::default();
+        let mut lines: BTreeMap<String, u64> = BTreeMap::new();
         while let Some(row) = rows.next()? {
             let field = |place: usize| row.get(place).unwrap_or_default().trim();
             let optional = |place: Option<usize>| place.map_or("", field);
             let digest = field(sha256).to_ascii_lowercase();
             if digest.len() != 64 || !digest.bytes().all(|byte| byte.is_ascii_hexdigit()) {
                 return Err(rows.wrong("sha256", &digest, "be 64 hexadecimal digits".to_owned()));
+            }
+            if let Some(line) = lines.insert(digest.clone(), rows.line()) {
+                let must = format!("stand in one row only; it stands in line {line} already");
+                return Err(rows.wrong("sha256", &digest, must));
             }
             let truth = match (field(attackers), field(scorable)) {
                 (who, "no") => CaptureTruth::Unscorable {
@@ -234,7 +179,7 @@ fn addresses(text: &str) -> Option<BTreeSet<Address>> {
 }
 
 /// A table's rows, with what an error needs to say where it is.
-struct Rows<'a, R> {
+pub(super) struct Rows<'a, R> {
     file: &'a str,
     reader: csv::Reader<R>,
     header: csv::StringRecord,
@@ -242,7 +187,7 @@ struct Rows<'a, R> {
 }
 
 impl<'a, R: Read> Rows<'a, R> {
-    fn new(file: &'a str, from: R, delimiter: u8) -> Result<Self, LabelError> {
+    pub(super) fn new(file: &'a str, from: R, delimiter: u8) -> Result<Self, LabelError> {
         // Quotes are a matter of CSV; in a table with tabs they are ordinary characters.
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(delimiter)
@@ -254,23 +199,27 @@ impl<'a, R: Read> Rows<'a, R> {
         Ok(Self { file, reader, header, row: csv::StringRecord::new() })
     }
 
-    fn column(&self, name: &'static str) -> Result<usize, LabelError> {
+    pub(super) fn column(&self, name: &'static str) -> Result<usize, LabelError> {
         let place = self.header.iter().position(|column| column == name);
         place.ok_or_else(|| LabelError::NoColumn { file: self.file.to_owned(), name })
     }
 
-    fn next(&mut self) -> Result<Option<csv::StringRecord>, LabelError> {
+    pub(super) fn next(&mut self) -> Result<Option<csv::StringRecord>, LabelError> {
         let is_there = self.reader.read_record(&mut self.row);
         let is_there = is_there
             .map_err(|source| LabelError::Malformed { file: self.file.to_owned(), source })?;
         Ok(is_there.then(|| self.row.clone()))
     }
 
-    fn wrong(&self, column: &'static str, value: &str, must: String) -> LabelError {
-        let line = self.row.position().map_or(0, csv::Position::line);
+    /// The line of the row that was read last.
+    fn line(&self) -> u64 {
+        self.row.position().map_or(0, csv::Position::line)
+    }
+
+    pub(super) fn wrong(&self, column: &'static str, value: &str, must: String) -> LabelError {
         LabelError::Wrong {
             file: self.file.to_owned(),
-            line,
+            line: self.line(),
             column,
             value: value.to_owned(),
             must,

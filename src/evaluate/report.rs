@@ -9,15 +9,21 @@ use serde::Serialize;
 pub struct Report {
     /// How many captures were scored.
     pub captures: u64,
+    /// How many of them the model was trained on, known by their SHA-256 (a table of features that was made of a capture
+    /// has another). What it does on these says little about traffic that it has not seen.
+    pub seen_in_training: u64,
     /// The captures that could not be, and why.
     pub skipped: Vec<Skipped>,
     /// Packets in scored captures that are neither attack nor normal: those of victims, and an attacker's outside the
     /// stated time.
     pub left_out_packets: u64,
-    /// Packets behind the end of the labels; more than 0 means that the labels belong to another capture.
-    pub unlabelled_packets: u64,
+    /// Packets that have a label and no verdict, by label: not IP, refused by the decoder, lost, or not in the capture. Those of
+    /// attacks count as missed. Empty with labels that name attackers instead of packets.
+    pub not_judged: Vec<NotJudged>,
     /// What the sensor does on normal traffic.
     pub normal: Normal,
+    /// The same in the captures that the model was not trained on.
+    pub normal_not_seen_in_training: Normal,
     /// The worst verdict on an attacker against the worst on anybody else in the same capture.
     pub bystanders: Bystanders,
     /// Each packet for itself: all attacks first, then each.
@@ -35,20 +41,29 @@ pub struct Skipped {
     pub why: String,
 }
 
+/// Packets with one label that never got a verdict.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NotJudged {
+    /// `normal`, or the attack.
+    pub label: String,
+    /// How many.
+    pub packets: u64,
+}
+
 /// False alarms.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Normal {
-    /// Normal packets.
+    /// Normal packets that were judged.
     pub packets: u64,
     /// Sources without an attack, counted in each capture.
     pub sources: u64,
     /// How long the captures with normal traffic last together, hours; silences of more than five minutes left out.
     pub hours: f64,
-    /// Normal packets with a verdict of WARNING or above.
+    /// Normal packets with a verdict of WARNING or above, on themselves or on their destination as a victim.
     pub warning_packets: u64,
-    /// Normal packets with a verdict of HIGH or above.
+    /// The same for HIGH or above.
     pub high_packets: u64,
-    /// Sources without an attack that had a WARNING or above.
+    /// Sources without an attack that had a WARNING or above on themselves.
     pub alerted_sources: u64,
     /// `warning_packets` per hour; null when no time passed.
     pub warnings_per_hour: Option<f64>,
@@ -109,7 +124,8 @@ impl Bystanders {
 pub struct Row {
     /// The attack's name.
     pub attack: String,
-    /// Packets, or sources, of the attack.
+    /// Packets, or sources, of the attack. Its packets without a verdict are among them, found at no level and below all
+    /// others in every order.
     pub positives: u64,
     /// Normal packets, or sources without an attack.
     pub negatives: u64,
@@ -147,14 +163,15 @@ pub struct PrecisionAt {
     pub precision: f64,
 }
 
-/// What verdicts of a level and above find.
+/// What verdicts of a level and above find. Those on victims count for the packet that raised them: they tell an operator of
+/// the attack, but not of the source.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Alerting {
     /// The share of the positives that is found; null without a positive.
     pub recall: Option<f64>,
     /// How often the attack takes place: once for each capture it is in.
     pub occurrences: u64,
-    /// In how many of them at least one packet of the attack raised an alert.
+    /// In how many of them at least one packet of the attack raised an alert, on its source or on its victim.
     pub alerted: u64,
     /// Seconds from an attack's first packet to its first alert: the median over those alerted.
     pub seconds_to_first_alert: Option<f64>,
@@ -203,29 +220,24 @@ impl fmt::Display for Report {
                 self.left_out_packets
             )?;
         }
-        if self.unlabelled_packets > 0 {
+        if !self.not_judged.is_empty() {
             writeln!(
                 f,
-                "packets WITHOUT A LABEL: {} (labels of another capture?)",
-                self.unlabelled_packets
+                "packets never judged (not IP, undecodable, lost; an attack's count as missed):"
             )?;
         }
-        let normal = &self.normal;
-        writeln!(
-            f,
-            "normal traffic: {} packets of {} sources in {:.2} h",
-            normal.packets, normal.sources, normal.hours
-        )?;
-        writeln!(
-            f,
-            "false alarms: WARNING+ {} packets ({}/h), HIGH+ {} packets ({}/h), {} sources ({}/h)",
-            normal.warning_packets,
-            rate(normal.warnings_per_hour),
-            normal.high_packets,
-            rate(normal.highs_per_hour),
-            normal.alerted_sources,
-            rate(normal.alerted_sources_per_hour)
-        )?;
+        for NotJudged { label, packets } in &self.not_judged {
+            writeln!(f, "  {label}: {packets}")?;
+        }
+        false_alarms(f, "", &self.normal)?;
+        if self.seen_in_training > 0 {
+            writeln!(
+                f,
+                "SEEN IN TRAINING: the model was trained on {} of the captures scored; in the others:",
+                self.seen_in_training
+            )?;
+            false_alarms(f, "  ", &self.normal_not_seen_in_training)?;
+        }
         let bystanders = &self.bystanders;
         writeln!(
             f,
@@ -238,6 +250,24 @@ impl fmt::Display for Report {
         table(f, "packets", &self.packets)?;
         table(f, "sources", &self.sources)
     }
+}
+
+fn false_alarms(f: &mut fmt::Formatter<'_>, indent: &str, normal: &Normal) -> fmt::Result {
+    writeln!(
+        f,
+        "{indent}normal traffic: {} packets of {} sources in {:.2} h",
+        normal.packets, normal.sources, normal.hours
+    )?;
+    writeln!(
+        f,
+        "{indent}false alarms: WARNING+ {} packets ({}/h), HIGH+ {} packets ({}/h), {} sources ({}/h)",
+        normal.warning_packets,
+        rate(normal.warnings_per_hour),
+        normal.high_packets,
+        rate(normal.highs_per_hour),
+        normal.alerted_sources,
+        rate(normal.alerted_sources_per_hour)
+    )
 }
 
 fn table(f: &mut fmt::Formatter<'_>, what: &str, rows: &[Row]) -> fmt::Result {
