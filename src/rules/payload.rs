@@ -74,7 +74,7 @@ impl Content {
         let (found, looked_at) = if self.nocase {
             self.find_any_case(payload.get(start..)?, beginnings.len())
         } else {
-            let window = payload.get(start..start + beginnings.len() - 1 + self.bytes.len())?;
+            let window = payload.get(start..end)?;
             let found = memchr::memmem::find(window, &self.bytes);
             (found, found.unwrap_or(beginnings.len()) + self.bytes.len())
         };
