@@ -4,28 +4,37 @@ CARGO ?= cargo
 SENSOR = target/release/phantomnet
 DEMO = target/demo
 
-.PHONY: run test build lint needs clean-demo
+.PHONY: run test build lint needs clean-demo ask-cargo
 
-# Generates labelled traffic with attacks in it, and replays it through the whole data path.
-run: build
-	@test -f $(DEMO)/traffic.pcap || $(SENSOR) dataset generate --out $(DEMO) --packets 300000 --seed 1
+# Replays labelled traffic with attacks in it through the whole data path.
+run: $(DEMO)/traffic.pcap
 	$(SENSOR) replay $(DEMO)/traffic.pcap
 
-build:
+# Generated traffic is as old as the generator: another program, another demo.
+$(DEMO)/traffic.pcap: $(SENSOR)
+	$(SENSOR) dataset generate --out $(DEMO) --packets 300000 --seed 1
+
+build: $(SENSOR)
+
+# Cargo alone knows whether anything has changed, so it is always asked.
+$(SENSOR): ask-cargo
 	$(CARGO) build --release
 
 # Everything: unit, property and integration tests, debug against release, scikit-learn parity.
-test: needs build
+# One recipe after the other, not two prerequisites: a build before `needs` would miss the compilers.
+test: needs
+	$(CARGO) build --release
 	PHANTOMNET_RELEASE=$(abspath $(SENSOR)) $(CARGO) test
 
-# What the tests need beyond Rust; says what it installs.
+# What the tests and the fuzzer need beyond Rust; says what it installs.
 needs:
 	@sh tests/needs.sh
 
-lint:
+lint: needs
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items
+	$(CARGO) check --locked --manifest-path fuzz/Cargo.toml --target-dir target
 
 clean-demo:
 	rm -rf $(DEMO)

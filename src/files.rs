@@ -28,11 +28,14 @@ pub enum ReadError {
 /// [`ReadError`]; the caller names the file.
 pub fn read_limited(path: &Path, max: u64) -> Result<Vec<u8>, ReadError> {
     // Asked before it is opened: opening a pipe would wait for a writer.
-    if !fs::metadata(path)?.is_file() {
+    let about = fs::metadata(path)?;
+    if !about.is_file() {
         return Err(ReadError::NotAFile);
     }
-    let mut bytes = Vec::new();
-    // Bounded while it is read: a file may grow, and those under /proc state no length.
+    // The byte beyond shows the end without more room. Bounded while it is read, too: a file may grow, and those under
+    // /proc state no length.
+    let room = about.len().min(max).saturating_add(1);
+    let mut bytes = Vec::with_capacity(usize::try_from(room).unwrap_or_default());
     let length = File::open(path)?.take(max.saturating_add(1)).read_to_end(&mut bytes)?;
     if length as u64 > max {
         return Err(ReadError::TooLarge { max });

@@ -12,6 +12,7 @@ mod evaluate; // labels and judged packets in, detection quality out
 mod features; // each of the 15, against an oracle that looks at every earlier packet again
 mod intel; // feeds on disk in, what is known of an address out
 mod oracle; // that oracle
+mod makefile; // the demo is as new as the program that generates it
 mod replay; // capture files in, verdicts out: the whole data path
 mod rules; // the default rules against attacks, honest texts and captures
 mod rust_source; // words and paths of Rust source, for architecture

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what the tests need on a bare Debian with Rust: a C compiler (for the allocator), Python with venv
-# (scikit-learn parity) and capinfos (a second opinion on how many packets a capture holds). Says what it does.
+# Installs what the tests need on a bare Debian with Rust: a C compiler (for the allocator), a C++ compiler (for the
+# fuzzer), Python with venv (scikit-learn parity), capinfos and tcpdump (second opinions on captures). Says what it does.
 set -eu
 
 missing=""
@@ -8,9 +8,11 @@ need() { # command or test, package
     if ! sh -c "$1" >/dev/null 2>&1; then missing="$missing $2"; fi
 }
 need "command -v cc" gcc
+need "command -v c++" g++
 need "command -v python3" python3
 need "python3 -c 'import venv, ensurepip'" python3-venv
 need "command -v capinfos" wireshark-common
+need "command -v tcpdump" tcpdump
 
 if [ -z "$missing" ]; then
     echo "needs: everything that the tests need is here"
