@@ -210,7 +210,8 @@ impl Handover {
         self.inlets.len()
     }
 
-    /// Whether a whole turn fits into every ring. Without room, receiving has to wait, or its digests are lost and counted.
+    /// Whether a whole turn fits into every ring. A replay does not receive without room. Whoever did would lose the turn,
+    /// counted, and its mark with it: the owner would then take the receiver's next turn in its place.
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.outlets.iter().all(|outlet| {
@@ -227,7 +228,7 @@ impl Handover {
 
     /// Hands the turn over: to each owner its digests, then a mark that carries `received`.
     ///
-    /// A turn goes into a ring whole or not at all, when the ring is full.
+    /// A turn goes into a ring whole or, when the ring is full, not at all; see [`has_room`](Self::has_room).
     pub fn end_turn(&mut self, received: Timestamp) -> TurnHanded {
         let mut handed = TurnHanded::default();
         for outlet in &mut self.outlets {

@@ -41,7 +41,7 @@ impl<T> Publisher<T> {
 pub struct Latest<T>(Cache<Arc<ArcSwap<T>>, Arc<T>>);
 
 impl<T> Latest<T> {
-    /// The newest value. Look once per turn, so that one turn is judged by one version.
+    /// The newest value. Whoever looks twice may see two versions.
     pub fn get(&mut self) -> &T {
         self.0.load()
     }

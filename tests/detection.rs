@@ -31,12 +31,24 @@ fn every_part_of_a_detection_shows_in_its_version() {
         "alert ip any any -> any any (msg:\"a\"; sid:1; metadata: risk 11;)\n",
     )
     .unwrap();
+    fs::write(
+        path.join("c.rules"),
+        "alert ip any any -> any any (msg:\"a\"; content:\"a b\"; sid:1;)\n",
+    )
+    .unwrap();
+    fs::write(
+        path.join("d.rules"),
+        "alert ip any any -> any any (msg:\"a\"; content:\"a  b\"; sid:1;)\n",
+    )
+    .unwrap();
     fs::write(path.join("a.txt"), "192.0.2.1 scanner\n").unwrap();
     fs::write(path.join("b.txt"), "192.0.2.1 botnet\n").unwrap();
     let configs = [
         "",
         "rules.files = [\"a.rules\"]",
         "rules.files = [\"b.rules\"]",
+        "rules.files = [\"c.rules\"]",
+        "rules.files = [\"d.rules\"]",
         "[[intel.feeds]]\npath = \"a.txt\"",
         "[[intel.feeds]]\npath = \"b.txt\"",
         "[[intel.feeds]]\npath = \"a.txt\"\nrisk = 50",

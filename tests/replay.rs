@@ -4,7 +4,8 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use etherparse::PacketBuilder;
 use phantomnet::capture::{CaptureWriter, LinkType};
@@ -347,4 +348,34 @@ fn when_an_indicator_expires_does_not_depend_on_when_a_capture_is_replayed() {
     );
     assert!(output.status.success());
     assert!(fs::read_to_string(path("e.json")).unwrap().contains("\"label\":\"scanner\""));
+}
+
+#[test]
+fn an_interrupted_replay_judges_what_it_has_read_and_says_so() {
+    let folder = folder();
+    let eve = folder.path().join("e.json");
+    let mut child = sensor()
+        .args(["replay", "--speed", "x2", "--summary", "json", "--eve"])
+        .arg(&eve)
+        .arg(generated_traffic())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Asked for once it is under way: nothing of it is timed, a replay at this pace takes minutes.
+    std::thread::sleep(Duration::from_secs(3));
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(
+        killed.success() && child.try_wait().unwrap().is_none(),
+        "the replay was still going on"
+    );
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert_eq!(stderr(&output), "phantomnet: interrupted: the rest of the captures was not read\n");
+    let summary = summary(&output);
+    assert_eq!(summary["unaccounted"], 0, "{summary}");
+    assert!(summary["packets"].as_u64().unwrap() < 20_000, "{summary}");
+    for line in fs::read_to_string(eve).unwrap().lines() {
+        serde_json::from_str::<serde_json::Value>(line).expect("no line was cut");
+    }
 }

@@ -212,6 +212,13 @@ fn hash(parsed: &[ParsedRule]) -> [u8; 32] {
     for rule in parsed {
         text.push_str(&rule.text);
         text.push('\n');
+        // The text evens out white space, also between quotes; what is looked for is told apart here.
+        for content in &rule.contents {
+            for byte in &content.bytes {
+                text.push_str(&format!("{byte:02x}"));
+            }
+            text.push('\n');
+        }
         variables.extend(&rule.variables);
     }
     for (name, value) in variables {
