@@ -18,6 +18,7 @@ build: $(SENSOR)
 
 # Cargo alone knows whether anything has changed, so it is always asked.
 $(SENSOR): ask-cargo
+	@command -v cc >/dev/null || { echo "a C compiler is needed to link: apt-get install gcc" >&2; exit 1; }
 	$(CARGO) build --release
 
 # Everything: unit, property and integration tests, debug against release, scikit-learn parity.

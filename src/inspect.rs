@@ -34,11 +34,21 @@ impl Inspector {
     ) {
         let mut findings = Findings::default();
         detection.rules().inspect(packet, &mut self.scratch, &mut findings);
-        let (source, destination) = packet.carriers.unzip();
-        findings.intel_source = worse_known(detection.intel(), packet.source, source);
-        findings.intel_destination =
-            worse_known(detection.intel(), packet.destination, destination);
+        let (mut sources, mut destinations) =
+            (WorstKnown::of(detection.intel()), WorstKnown::of(detection.intel()));
+        sources.ask(packet.source);
+        destinations.ask(packet.destination);
         findings.decoy = detection.decoys().touched_by(packet);
+        // Wrapping a packet hides neither end of the wrapping.
+        for (source, destination) in packet.carriers.iter().flatten() {
+            sources.ask(*source);
+            destinations.ask(*destination);
+            if findings.decoy == 0 {
+                findings.decoy = detection.decoys().named(*destination);
+            }
+        }
+        findings.intel_source = IntelEntryIndex::encode(sources.worst);
+        findings.intel_destination = IntelEntryIndex::encode(destinations.worst);
 
         let digest = Digest::of(packet);
         let owner = self.placement.owner_of(packet.source, digest.vlan);
@@ -80,14 +90,23 @@ fn take_counted_by_destination(findings: &mut Findings, rules: &RuleSet) -> Find
     towards
 }
 
-/// The entry of the higher risk about an address and about the one that carries it through a tunnel: wrapping a packet hides
-/// neither end of the wrapping.
-fn worse_known(intel: &IntelSet, address: Address, carrier: Option<Address>) -> u32 {
-    let of = |address| {
-        intel.lookup(address).map(|index| (intel.entry(index).map_or(0, |entry| entry.risk), index))
-    };
-    let (own, carried) = (of(address), carrier.and_then(of));
-    let worse =
-        if carried.map(|(risk, _)| risk) > own.map(|(risk, _)| risk) { carried } else { own };
-    IntelEntryIndex::encode(worse.map(|(_, index)| index))
+/// The entry of the highest risk about any of several addresses; the first of equals.
+struct WorstKnown<'a> {
+    intel: &'a IntelSet,
+    worst: Option<IntelEntryIndex>,
+    risk: u8,
+}
+
+impl<'a> WorstKnown<'a> {
+    const fn of(intel: &'a IntelSet) -> Self {
+        Self { intel, worst: None, risk: 0 }
+    }
+
+    fn ask(&mut self, address: Address) {
+        let Some(index) = self.intel.lookup(address) else { return };
+        let risk = self.intel.entry(index).map_or(0, |entry| entry.risk);
+        if self.worst.is_none() || risk > self.risk {
+            (self.worst, self.risk) = (Some(index), risk);
+        }
+    }
 }

@@ -151,7 +151,8 @@ impl Owner {
         due: &mut Due,
     ) {
         if findings.rule_count > 0 {
-            let seen = Sighting::of(digest, key.tenant);
+            // By the source as the table knows it: a host that takes another address of its /64 stays the same.
+            let seen = Sighting { source: key.network, ..Sighting::of(digest, key.tenant) };
             self.keep_fired(shard_of(hash), findings, detection.rules(), &seen);
         }
         let known = Known::from(findings, detection);

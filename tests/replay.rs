@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use etherparse::PacketBuilder;
 use phantomnet::capture::{CaptureWriter, LinkType};
@@ -260,36 +260,74 @@ fn is_accounted_for(output: &std::process::Output, capinfos: &str) -> Result<(),
     }
 }
 
-#[test]
-fn wrapping_a_packet_in_a_tunnel_hides_neither_end_from_intelligence() {
-    let folder = folder();
-    let path = |name: &str| folder.path().join(name);
-    let mut inner = Vec::new();
-    let harmless = PacketBuilder::ethernet2([2; 6], [4; 6])
-        .ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64)
-        .udp(5_000, 6_000);
-    harmless.write(&mut inner, b"hello").unwrap();
-    let vxlan = [&[8, 0, 0, 0, 0, 0, 1, 0][..], &inner].concat();
+/// An Ethernet frame of a UDP datagram.
+fn udp_frame(source: [u8; 4], destination: [u8; 4], port: u16, payload: &[u8]) -> Vec<u8> {
     let mut frame = Vec::new();
-    let outer = PacketBuilder::ethernet2([2; 6], [4; 6])
-        .ipv4([10, 1, 1, 1], [203, 0, 113, 66], 64)
-        .udp(40_000, 4_789);
-    outer.write(&mut frame, &vxlan).unwrap();
-    let mut capture =
-        CaptureWriter::new(fs::File::create(path("v.pcap")).unwrap(), LinkType::Ethernet).unwrap();
-    capture
-        .write(Timestamp::from_secs(1_767_603_610), u32::try_from(frame.len()).unwrap(), &frame)
-        .unwrap();
+    let builder =
+        PacketBuilder::ethernet2([2; 6], [4; 6]).ipv4(source, destination, 64).udp(40_000, port);
+    builder.write(&mut frame, payload).unwrap();
+    frame
+}
+
+/// The frame in VXLAN (RFC 7348).
+fn in_vxlan(source: [u8; 4], destination: [u8; 4], inner: &[u8]) -> Vec<u8> {
+    udp_frame(source, destination, 4_789, &[&[8, 0, 0, 0, 0, 0, 1, 0][..], inner].concat())
+}
+
+/// The summary of a replay of these frames, a millisecond apart, under a configuration in `folder`.
+fn replay_frames(folder: &Path, frames: &[Vec<u8>]) -> serde_json::Value {
+    let file = fs::File::create(folder.join("frames.pcap")).unwrap();
+    let mut capture = CaptureWriter::new(file, LinkType::Ethernet).unwrap();
+    for (nth, frame) in (0..).zip(frames) {
+        let time = Timestamp::from_secs(1_767_603_610).plus_nanos(nth * 1_000_000);
+        capture.write(time, u32::try_from(frame.len()).unwrap(), frame).unwrap();
+    }
     capture.finish().unwrap();
-    fs::write(path("feed.txt"), "203.0.113.66 command and control\n").unwrap();
-    fs::write(path("c.toml"), "[[intel.feeds]]\npath = \"feed.txt\"\n").unwrap();
-    let output = run_well(
+    summary(&run_well(
         sensor()
             .args(["replay", "--summary", "json", "--config"])
-            .arg(path("c.toml"))
-            .arg(path("v.pcap")),
-    );
-    assert_eq!(summary(&output)["verdicts"]["HIGH"], 1, "{}", summary(&output));
+            .arg(folder.join("c.toml"))
+            .arg(folder.join("frames.pcap")),
+    ))
+}
+
+#[test]
+fn wrapping_a_packet_in_tunnels_hides_no_end_of_them_from_intelligence_and_decoys() {
+    let folder = folder();
+    let harmless = udp_frame([10, 0, 0, 1], [10, 0, 0, 2], 6_000, b"hello");
+    let once = in_vxlan([10, 1, 1, 1], [203, 0, 113, 66], &harmless);
+    let twice = in_vxlan([10, 1, 1, 2], [10, 1, 1, 3], &once);
+    fs::write(folder.path().join("feed.txt"), "203.0.113.66 command and control\n").unwrap();
+    for config in
+        ["[[intel.feeds]]\npath = \"feed.txt\"\n", "decoys.addresses = [\"203.0.113.66\"]\n"]
+    {
+        fs::write(folder.path().join("c.toml"), config).unwrap();
+        let summary =
+            replay_frames(folder.path(), &[harmless.clone(), once.clone(), twice.clone()]);
+        assert_eq!(summary["verdicts"]["HIGH"], 2, "{config}: {summary}");
+    }
+}
+
+#[test]
+fn a_host_that_hops_within_its_network_escapes_no_count() {
+    let folder = folder();
+    let rule = "alert udp any any -> any 7000 (msg:\"many\"; threshold:type both,track by_src,count 50,seconds 60; \
+        metadata:risk 90; sid:1;)\n";
+    fs::write(folder.path().join("local.rules"), rule).unwrap();
+    fs::write(folder.path().join("c.toml"), "[rules]\nfiles = [\"local.rules\"]\n").unwrap();
+    let frames: Vec<Vec<u8>> = (1..=60)
+        .map(|last| {
+            let mut frame = Vec::new();
+            let source = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, last];
+            let target = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 1];
+            let builder = PacketBuilder::ethernet2([2; 6], [4; 6])
+                .ipv6(source, target, 64)
+                .udp(40_000, 7_000);
+            builder.write(&mut frame, b"x").unwrap();
+            frame
+        })
+        .collect();
+    assert_eq!(replay_frames(folder.path(), &frames)["verdicts"]["HIGH"], 1);
 }
 
 #[test]
@@ -355,19 +393,23 @@ fn an_interrupted_replay_judges_what_it_has_read_and_says_so() {
     let folder = folder();
     let eve = folder.path().join("e.json");
     let mut child = sensor()
-        .args(["replay", "--speed", "x2", "--summary", "json", "--eve"])
+        .args(["replay", "--speed", "x4", "--summary", "json", "--eve"])
         .arg(&eve)
         .arg(generated_traffic())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // Asked for once it is under way: nothing of it is timed, a replay at this pace takes minutes.
-    std::thread::sleep(Duration::from_secs(3));
-    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    // Asked for once alerts were written: at this pace the whole replay takes long enough to be interrupted.
+    let written = || fs::metadata(&eve).map_or(0, |file| file.len());
+    let patience = Instant::now();
+    while written() == 0 && patience.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(written() > 0, "alerts are written as they happen, not at the end");
+    assert!(child.try_wait().unwrap().is_none(), "the replay is still going on");
     assert!(
-        killed.success() && child.try_wait().unwrap().is_none(),
-        "the replay was still going on"
+        Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success()
     );
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));

@@ -96,7 +96,7 @@ fn packet(transport: Transport, payload: &[u8]) -> Packet<'_> {
         wire_length: 54 + length,
         vlan: None,
         tunnels: 0,
-        carriers: None,
+        carriers: [None; 2],
         transport,
         payload,
     }
@@ -441,7 +441,7 @@ fn decode(time: Timestamp, link: i32, frame: &[u8]) -> Option<Packet<'_>> {
         wire_length: length,
         vlan: None,
         tunnels: 0,
-        carriers: None,
+        carriers: [None; 2],
         transport,
         payload,
     })

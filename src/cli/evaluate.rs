@@ -70,7 +70,7 @@ impl Evaluate {
             if collector.begin_capture(&train::sha256_of(path)?, &path.display().to_string()) {
                 let reader = Reader::open(&[path]).map_err(Failure::operation)?;
                 if !config.intel.feeds.is_empty() {
-                    // What was known when the capture was taken, not what is known now.
+                    // Without what had expired when the capture was taken; what became known later counts too.
                     let moment = reader.next_time().unwrap_or_default();
                     detection.replace(setup::detection_with(&config, model.clone(), moment)?);
                 }

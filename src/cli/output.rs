@@ -1,9 +1,10 @@
 //! Standard output and standard error, and files that are written.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Failure;
 
@@ -40,8 +41,18 @@ fn is_same_file(one: &Path, other: &Path) -> bool {
         (Ok(one), Ok(other)) => {
             one.is_file() && one.dev() == other.dev() && one.ino() == other.ino()
         }
-        _ => one == other && one.as_os_str() != "-",
+        _ => {
+            one.as_os_str() != "-"
+                && place_of(one).is_some_and(|place| Some(place) == place_of(other))
+        }
     }
+}
+
+/// Where a file stands or would stand: its folder by its true path, and its name.
+fn place_of(path: &Path) -> Option<(PathBuf, &OsStr)> {
+    let folder =
+        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Some((fs::canonicalize(folder).ok()?, path.file_name()?))
 }
 
 /// Prints to standard output.

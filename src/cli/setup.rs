@@ -89,7 +89,8 @@ impl Reloader {
         Ok(Self { published: Publisher::new(detection), feeds })
     }
 
-    /// Replaces the detection by what the configuration's files say now. Workers see it at their next turn.
+    /// Replaces the detection by what the configuration's files say now. No worker may be running:
+    /// what they have found so far names entries of the old one.
     ///
     /// # Errors
     ///
@@ -109,7 +110,8 @@ impl Reloader {
     }
 }
 
-/// Everything that decides a verdict, as the configuration names it, with the intelligence in force at `moment`.
+/// Everything that decides a verdict, as the configuration names it, with the intelligence that had not expired at
+/// `moment` (what became known later counts too: old captures are looked at with today's knowledge).
 ///
 /// A replay takes the time of its first packet: the wall clock would make its verdicts depend on when it is run.
 ///

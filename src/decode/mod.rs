@@ -99,8 +99,8 @@ pub struct Packet<'frame> {
     pub vlan: Option<u16>,
     /// How many tunnels were entered to reach this packet.
     pub tunnels: u8,
-    /// Sender and receiver of the outermost IP header, where tunnels were entered: who carries this packet.
-    pub carriers: Option<(Address, Address)>,
+    /// Sender and receiver of each tunnel that was entered, from the outermost on: who carries this packet.
+    pub carriers: [Option<(Address, Address)>; TUNNELS_MAX],
     /// What stands behind the network header.
     pub transport: Transport,
     /// The captured bytes behind the transport header (behind the network header for [`Transport::Other`] and
@@ -128,14 +128,15 @@ pub fn decode<'frame>(frame: &Frame<'frame>) -> Result<Packet<'frame>, NotDecode
             pseudo_wire(inner).ok_or(NotDecoded::NotIp)?
         }
     };
-    let outermost = (datagram.source, datagram.destination);
-    let mut carriers = None;
+    let mut carriers = [None; TUNNELS_MAX];
     while usize::from(tunnels) < TUNNELS_MAX
         && let Some(inner) = tunnel::enter(&datagram)
     {
         tunnels += 1;
+        if let Some(carrier) = carriers.iter_mut().find(|carrier| carrier.is_none()) {
+            *carrier = Some((datagram.source, datagram.destination));
+        }
         datagram = inner;
-        carriers = Some(outermost);
     }
     let (transport, payload) = transport::read(&datagram);
     Ok(Packet {

@@ -51,6 +51,17 @@ impl Decoys {
             .unwrap_or(0)
     }
 
+    /// The decoy that `address` is on every port, as an index + 1; 0 for none. For addresses whose port is not known.
+    #[must_use]
+    pub fn named(&self, address: Address) -> u8 {
+        let is_it = |decoy: &Decoy| decoy.port.is_none() && decoy.address == address;
+        self.decoys
+            .iter()
+            .position(is_it)
+            .and_then(|index| u8::try_from(index + 1).ok())
+            .unwrap_or(0)
+    }
+
     /// All decoys, in the order of the configuration.
     #[must_use]
     pub fn all(&self) -> &[Decoy] {
@@ -84,7 +95,7 @@ mod tests {
             wire_length: 42,
             vlan: None,
             tunnels: 0,
-            carriers: None,
+            carriers: [None; 2],
             transport: Transport::Udp { source_port: 1, destination_port: port },
             payload: &[],
         })

@@ -35,6 +35,11 @@ impl DistinctCount {
         Self { cells: [0; CELLS], kept: 0 }
     }
 
+    /// Forgets every value. The cells need no wiping: `kept` says what of them counts.
+    pub(super) const fn clear(&mut self) {
+        self.kept = 0;
+    }
+
     /// Takes in the hash of a value. Returns whether it was certainly not there before.
     pub(super) fn insert(&mut self, hash: u32) -> bool {
         if self.kept == REGISTERS {

@@ -19,6 +19,9 @@
 //! * Any other keyword refuses its rule, by name, in the [`LoadReport`]. So do the options of a known keyword that cannot
 //!   be honoured (`flow:only_stream`, `threshold: track by_rule`).
 //!
+//! * `track by_src` counts by source as the sensor knows it: an IPv6 host is its /64 (`sources.ipv6_prefix`), for it can take any
+//!   address of it.
+//!
 //! Each packet is matched by itself: a signature that is cut in two by the sender is not seen. `dsize` and contents speak
 //! of the captured payload.
 //!

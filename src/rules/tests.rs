@@ -31,7 +31,7 @@ pub(super) fn packet(transport: Transport, payload: &[u8]) -> Packet<'_> {
         wire_length: 54 + length,
         vlan: None,
         tunnels: 0,
-        carriers: None,
+        carriers: [None; 2],
         transport,
         payload,
     }

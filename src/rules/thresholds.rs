@@ -11,7 +11,7 @@ use crate::handover::Digest;
 use crate::time::{NANOS_PER_SECOND, Timestamp};
 
 /// Bytes of one entry of a [`ThresholdTable`].
-pub const THRESHOLD_ENTRY_BYTES: usize = size_of::<Entry>();
+pub const THRESHOLD_ENTRY_BYTES: usize = size_of::<Window>() + size_of::<DistinctCount>();
 
 /// How many entries one address may stand in: where its hash points to, and the next.
 const WAYS: usize = 8;
@@ -22,9 +22,14 @@ const WAYS: usize = 8;
 /// count, then of the oldest window: a flood of sources that are seen once cannot push out one that is seen often. What is
 /// evicted depends on the key and the order of packets alone, so the table belongs to one shard of addresses, not to a
 /// worker. Entries are told apart by the rule's number, so they outlive a reload of the rules.
+///
+/// The windows of one set lie side by side, 256 bytes, and the bulky counts of different values apart from them: a packet that
+/// is seen for the first time, as in a flood of forged sources, looks at the windows alone.
 #[derive(Debug)]
 pub struct ThresholdTable {
-    entries: Vec<Entry>,
+    windows: Vec<Window>,
+    /// Of each entry, what it has seen of different values.
+    values: Vec<DistinctCount>,
     key: (u64, u64),
     evictions: u64,
 }
@@ -35,7 +40,8 @@ impl ThresholdTable {
     #[must_use]
     pub fn new(entries: usize, key: (u64, u64)) -> Self {
         let entries = entries.clamp(WAYS, ENTRIES_MAX).next_power_of_two();
-        Self { entries: vec![Entry::FREE; entries], key, evictions: 0 }
+        let values = vec![DistinctCount::new(); entries];
+        Self { windows: vec![Window::FREE; entries], values, key, evictions: 0 }
     }
 
     /// Counts a match of the rule numbered `sid`, and says whether the rule fires.
@@ -51,14 +57,14 @@ impl ThresholdTable {
         });
         let value = self.counted_value(threshold, seen);
         let window = i64::from(threshold.seconds).saturating_mul(NANOS_PER_SECOND);
-        let fresh = Entry {
-            name: (tracked, sid, seen.tenant),
-            taken: true,
+        let fresh = Window {
+            // Two names with one hash of 64 bits under a secret key are one in 2^64; 0 is for free entries.
+            name: hash.max(1),
             opened: seen.time,
             closes: seen.time.plus_nanos(window),
-            ..Entry::FREE
+            ..Window::FREE
         };
-        self.entry(hash, fresh).map_or(Fired::NOTHING, |entry| entry.count(threshold, value))
+        self.entry(hash, fresh).map_or(Fired::NOTHING, |mut entry| entry.count(threshold, value))
     }
 
     /// How many entries were pushed out while their window was open.
@@ -70,13 +76,13 @@ impl ThresholdTable {
     /// How many entries it has room for.
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.entries.len()
+        self.windows.len()
     }
 
     /// How many windows are open at `now`.
     #[must_use]
     pub fn open(&self, now: Timestamp) -> usize {
-        self.entries.iter().filter(|entry| entry.is_open(now)).count()
+        self.windows.iter().filter(|window| window.is_open(now)).count()
     }
 
     fn hash(&self, feed: impl FnOnce(&mut SipHasher13)) -> u64 {
@@ -102,24 +108,23 @@ impl ThresholdTable {
 
     /// The entry with the name of `fresh` while its window is open; otherwise `fresh` itself, in the place of the closed one,
     /// in a free place, or in that of the entry that gives way.
-    fn entry(&mut self, hash: u64, fresh: Entry) -> Option<&mut Entry> {
+    fn entry(&mut self, hash: u64, fresh: Window) -> Option<Entry<'_>> {
         let now = fresh.opened;
-        let places = self.entries.len();
+        let places = self.windows.len();
         let start = usize::try_from(hash & (places as u64 - 1)).ok()? & !(WAYS - 1);
-        let places = self.entries.get_mut(start..start + WAYS)?;
-        let known = places.iter().position(|entry| entry.taken && entry.name == fresh.name);
+        let set = self.windows.get_mut(start..start + WAYS)?;
+        let known = set.iter().position(|window| window.name == fresh.name);
         let at = match known {
             Some(at) => at,
-            None => (0..WAYS).min_by_key(|&at| places.get(at).map(|entry| entry.worth(now)))?,
+            None => (0..WAYS).min_by_key(|&at| set.get(at).map(|window| window.worth(now)))?,
         };
-        let entry = places.get_mut(at)?;
-        if known.is_none() {
-            self.evictions += u64::from(entry.is_open(now));
-            *entry = fresh;
-        } else if !entry.is_open(now) {
-            *entry = fresh;
+        let window = set.get_mut(at)?;
+        let is_open = window.is_open(now);
+        self.evictions += u64::from(known.is_none() && is_open);
+        if known.is_none() || !is_open {
+            *window = fresh;
         }
-        Some(entry)
+        Some(Entry { window, values: self.values.get_mut(start + at)? })
     }
 }
 
@@ -172,57 +177,65 @@ impl Fired {
     const NOTHING: Self = Self { fires: false, matches: 0, distinct: 0 };
 }
 
-/// Tracked address, rule number, tenant.
-type Name = (Address, u32, u16);
-
+/// The window of one rule and tracked address.
 #[derive(Clone, Copy, Debug)]
-struct Entry {
-    name: Name,
+struct Window {
+    /// The hash of tracked address, rule number and tenant; 0 in a free entry.
+    name: u64,
     opened: Timestamp,
     /// The last moment of the window.
     closes: Timestamp,
     matches: u32,
-    taken: bool,
     /// Of kind `both`: it has fired in this window.
     fired: bool,
-    distinct: DistinctCount,
+    /// Whether the count of different values is of this window; if not it is still that of an earlier one.
+    has_values: bool,
 }
 
-impl Entry {
+const _: () =
+    assert!(size_of::<Window>() * WAYS == 256, "the windows of a set fill four cache lines");
+
+impl Window {
     const FREE: Self = Self {
-        name: (Address::v6([0; 16]), 0, 0),
+        name: 0,
         opened: Timestamp::EPOCH,
         closes: Timestamp::EPOCH,
         matches: 0,
-        taken: false,
         fired: false,
-        distinct: DistinctCount::new(),
+        has_values: false,
     };
 
     fn is_open(&self, now: Timestamp) -> bool {
-        self.taken && now <= self.closes
+        self.name != 0 && now <= self.closes
     }
 
     /// The order in which entries give way.
     fn worth(&self, now: Timestamp) -> (bool, u32, Timestamp) {
         (self.is_open(now), self.matches, self.opened)
     }
+}
 
+/// An entry: its window, and what it has seen of different values.
+struct Entry<'table> {
+    window: &'table mut Window,
+    values: &'table mut DistinctCount,
+}
+
+impl Entry<'_> {
     fn count(&mut self, threshold: &Threshold, value: Option<u32>) -> Fired {
-        self.matches = self.matches.saturating_add(1);
-        let is_new = value.is_some_and(|value| self.distinct.insert(value));
-        let distinct = if value.is_some() { self.distinct.estimate() } else { 0 };
-        let reached = if threshold.distinct.is_some() { distinct } else { self.matches };
+        self.window.matches = self.window.matches.saturating_add(1);
+        let (is_new, distinct) = value.map_or((false, 0), |value| self.take_in(value));
+        let reached = if threshold.distinct.is_some() { distinct } else { self.window.matches };
         let fires = match threshold.kind {
             ThresholdKind::Threshold => reached >= threshold.count,
             ThresholdKind::Limit => {
                 reached <= threshold.count && (is_new || threshold.distinct.is_none())
             }
-            ThresholdKind::Both => reached >= threshold.count && !self.fired,
+            ThresholdKind::Both => reached >= threshold.count && !self.window.fired,
             ThresholdKind::DetectionFilter => reached > threshold.count,
         };
-        let told = Fired { fires, matches: self.matches, distinct };
-        self.fired |= fires;
+        let told = Fired { fires, matches: self.window.matches, distinct };
+        self.window.fired |= fires;
         if fires && threshold.kind == ThresholdKind::Threshold {
             self.start_over();
         }
@@ -231,8 +244,17 @@ impl Entry {
 
     /// Counts from nothing again, within the same window.
     fn start_over(&mut self) {
-        self.matches = 0;
-        self.distinct = DistinctCount::new();
+        self.window.matches = 0;
+        self.window.has_values = false;
+    }
+
+    /// Whether the value is new, and how many there are with it.
+    fn take_in(&mut self, value: u32) -> (bool, u32) {
+        if !self.window.has_values {
+            self.values.clear();
+            self.window.has_values = true;
+        }
+        (self.values.insert(value), self.values.estimate())
     }
 }
 
@@ -416,6 +438,6 @@ mod tests {
 
     #[test]
     fn an_entry_has_the_size_that_is_told() {
-        assert_eq!(THRESHOLD_ENTRY_BYTES, 176);
+        assert_eq!(THRESHOLD_ENTRY_BYTES, 161);
     }
 }

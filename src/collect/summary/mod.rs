@@ -251,7 +251,7 @@ struct NotableSource {
 /// A destination that a rule counting by destination fired for.
 #[derive(Clone, Copy, Debug)]
 struct NotableVictim {
-    /// The verdict with the most sources.
+    /// The worst verdict, and of the worst that with the most sources.
     worst: Verdict,
     verdicts: u64,
 }
@@ -318,7 +318,7 @@ impl Highlights {
                 .victims
                 .entry(victim)
                 .or_insert(NotableVictim { worst: *verdict, verdicts: 0 });
-            if verdict.sources > notable.worst.sources {
+            if (verdict.level, verdict.sources) > (notable.worst.level, notable.worst.sources) {
                 notable.worst = *verdict;
             }
             notable.verdicts += 1;
