@@ -262,3 +262,23 @@ fn evaluation_finds_the_attacks_of_generated_traffic() {
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(report.is_object());
 }
+
+#[test]
+fn parameters_of_training_that_can_never_do_are_faults_of_usage() {
+    for (option, value) in [("--trees", "0"), ("--subsample", "1"), ("--contamination", "0.9")] {
+        let output = run(sensor()
+            .args(["train", "--out", "never.json", option, value, "--from"])
+            .arg(generated_traffic()));
+        assert_eq!(output.status.code(), Some(2), "{option} {value}: {}", stderr(&output));
+        assert!(stderr(&output).contains(option), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_rule_file_that_is_missing_is_named_with_the_key_that_names_it() {
+    let folder = folder();
+    refused(
+        &check(folder.path(), "[rules]\nfiles = [\"gone.rules\"]\n"),
+        &["gone.rules", "rules.files"],
+    );
+}

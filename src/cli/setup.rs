@@ -209,8 +209,12 @@ pub(super) fn now() -> Timestamp {
 }
 
 fn read_text(path: &Path) -> Result<String, Failure> {
-    let bytes = read_limited(path, RULE_FILE_BYTES_MAX)
-        .map_err(|error| Failure::configuration(format!("{}: {error}", path.display())))?;
+    let bytes = read_limited(path, RULE_FILE_BYTES_MAX).map_err(|error| {
+        Failure::configuration(format!(
+            "{}: {error}; rules.files of the configuration names it",
+            path.display()
+        ))
+    })?;
     // Rule files in the wild carry Latin-1 in comments and messages; a content that does is refused by the parser.
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

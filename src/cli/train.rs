@@ -44,15 +44,15 @@ pub(super) struct Train {
     name: Option<String>,
 
     /// How many trees.
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1024))]
     trees: u32,
 
     /// How many rows each tree is grown from.
-    #[arg(long, value_name = "N", default_value_t = 256)]
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(2..=1 << 30))]
     subsample: u32,
 
     /// The share of the training rows that counts as unusual: above it the model's risk begins.
-    #[arg(long, value_name = "SHARE", default_value_t = 0.01)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.01, value_parser = contamination)]
     contamination: f64,
 
     /// Where all chance comes from.
@@ -133,6 +133,14 @@ impl Train {
             measure(path, config, &mut sample)?;
         }
         Ok(sample.rows)
+    }
+}
+
+/// A share that can be that of the unusual rows.
+fn contamination(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if share > 0.0 && share <= 0.5 => Ok(share),
+        _ => Err("must be a number above 0 and at most 0.5, such as 0.01".to_owned()),
     }
 }
 
