@@ -3,10 +3,14 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use serde::{Deserialize, Serialize};
+
 /// An IPv4 or IPv6 address as sixteen bytes in network order; IPv4 in its mapped form (RFC 4291, section 2.5.5.2).
 ///
 /// A mapped IPv6 address seen on the wire (`::ffff:a.b.c.d`) is therefore the same value as the IPv4 address it names.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct Address([u8; 16]);
 
 const MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];

@@ -34,8 +34,11 @@ pub mod inspect;
 pub mod worker;
 
 // The control side. Ordinary threads.
-pub mod config;
+pub mod event;
 pub mod collect;
+pub mod store;
+pub mod api;
+pub mod config;
 pub mod synth;
 pub mod evaluate;
 pub mod sensor;

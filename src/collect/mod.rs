@@ -3,7 +3,9 @@
 mod classification;
 mod dump;
 mod eve;
+mod hub;
 mod reason;
+mod stats;
 mod summary;
 
 use std::io;
@@ -16,6 +18,8 @@ use crate::verdict::{Detection, Verdict};
 
 pub use dump::FeatureDump;
 pub use eve::EveWriter;
+pub use hub::Hub;
+pub use stats::CollectorStats;
 pub use summary::{
     Highlights, LatencyNanos, ModelIdentity, RuleCount, SourceCount, Summary, SummaryParts,
     render_text,

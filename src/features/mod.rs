@@ -12,6 +12,8 @@ mod reputation;
 mod schema;
 mod state;
 
+use serde::{Deserialize, Serialize};
+
 pub use day_clock::DayClock;
 pub use meter::{FeatureParams, Meter};
 pub use reputation::PacketEvidence;
@@ -39,7 +41,7 @@ pub struct Feature {
 }
 
 /// One packet's features in the order of the schema; every value is finite.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FeatureVector(pub [f32; FEATURES]);
 
 /// The nearest `f32`. Every measure fits: none exceeds 2^64.

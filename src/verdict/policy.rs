@@ -4,6 +4,8 @@
 //! would be a mere WARNING. The floors say which single piece of evidence is enough, and a verdict names the floor
 //! that raised it.
 
+use serde::{Deserialize, Serialize};
+
 use super::record::Level;
 
 /// What is known against one packet. Every risk lies in 0..=100.
@@ -48,7 +50,7 @@ pub struct Thresholds {
 }
 
 /// A single piece of evidence that is enough for a level, whatever the sum says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Floor {
     /// No floor raised the verdict.

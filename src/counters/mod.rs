@@ -2,13 +2,17 @@
 //!
 //! Every frame, packet and verdict ends in exactly one of these; [`Ledger::unaccounted`] is the difference, and it is 0.
 
+mod published;
+
 use crate::decode::{NotDecoded, Reason};
 use crate::handover::TurnHanded;
 use crate::sources::SourceCounters;
 use crate::verdict::Level;
 
+pub use published::{LATENCY_NANOS_BOUNDS, Latency, Published};
+
 /// Counted by one worker, which is the only one to write them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Frames taken from the source of frames.
     pub taken: u64,

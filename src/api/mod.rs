@@ -1,0 +1,47 @@
+//! What is asked over HTTP: events, statistics, explanations, metrics, the live stream.
+
+use std::sync::Arc;
+
+use crate::collect::{CollectorStats, Hub};
+use crate::counters::Published;
+use crate::event::{Board, Epoch};
+use crate::latest::Publisher;
+use crate::store::writer::WriterStats;
+use crate::time::Timestamp;
+use crate::verdict::Detection;
+
+/// What a running sensor shows of itself. The API reads it and nothing else of the sensor.
+#[derive(Clone, Debug)]
+pub struct Live {
+    /// The sensor's name.
+    pub sensor: String,
+    /// This run.
+    pub epoch: Epoch,
+    /// When it started.
+    pub started: Timestamp,
+    /// Each worker's counters, as published at the end of its last turn.
+    pub workers: Vec<Arc<Published>>,
+    /// What judges.
+    pub detection: Arc<Publisher<Detection>>,
+    /// What the collector does.
+    pub collector: Board<CollectorStats>,
+    /// What the writer does.
+    pub writer: Board<WriterStats>,
+    /// New events, as they are emitted.
+    pub events: Hub,
+    /// The source of frames.
+    pub capture: Board<CaptureStatus>,
+}
+
+/// How the source of frames is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CaptureStatus {
+    /// What it is: an interface, a file, the generator.
+    pub source: String,
+    /// Whether frames may still come.
+    pub running: bool,
+    /// Frames delivered, as counted by the source itself; `None` where it can't know.
+    pub delivered: Option<u64>,
+    /// What is wrong with it.
+    pub fault: Option<String>,
+}

@@ -1,0 +1,56 @@
+//! What travels from the collector to the store: everything or nothing of it is committed.
+
+use serde::{Deserialize, Serialize};
+
+use super::{DetectionRecord, Epoch, Event, Incident, Marker, ProfileChange, Session};
+use crate::time::Timestamp;
+
+/// A numbered part of an epoch's stream. `(sensor, epoch, number)` is committed once, however often it is tried.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Batch {
+    /// The sensor's name.
+    pub sensor: Box<str>,
+    /// The run.
+    pub epoch: Epoch,
+    /// 1 for the first of the epoch, without gaps.
+    pub number: u64,
+    /// When its oldest record was begun, by the wall clock: what the time to commit is measured from.
+    pub begun: Timestamp,
+    /// New detections; they come before the events that they judged.
+    pub detections: Vec<DetectionRecord>,
+    /// New events, their numbers ascending without gaps.
+    pub events: Vec<Event>,
+    /// Sessions, begun or going on.
+    pub sessions: Vec<Session>,
+    /// Incidents, begun or going on.
+    pub incidents: Vec<Incident>,
+    /// What is to be added to profiles.
+    pub profiles: Vec<ProfileChange>,
+    /// Sums at points of the stream: each is about all events up to its `totals.events`.
+    pub markers: Vec<Marker>,
+}
+
+impl Batch {
+    /// The sum of its events' counts.
+    #[must_use]
+    pub fn packets(&self) -> u64 {
+        self.events.iter().map(|event| event.count).sum()
+    }
+
+    /// The sum of its events' alerts.
+    #[must_use]
+    pub fn alerts(&self) -> u64 {
+        self.events.iter().map(|event| event.alerts).sum()
+    }
+
+    /// Whether there is nothing in it.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.detections.is_empty()
+            && self.events.is_empty()
+            && self.sessions.is_empty()
+            && self.incidents.is_empty()
+            && self.profiles.is_empty()
+            && self.markers.is_empty()
+    }
+}
