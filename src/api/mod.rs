@@ -1,6 +1,7 @@
 //! What is asked over HTTP: events, statistics, explanations, metrics, the live stream.
 
 pub mod metrics;
+pub mod requests;
 pub mod stream;
 
 use std::sync::Arc;
