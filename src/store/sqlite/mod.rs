@@ -1,5 +1,6 @@
 //! SQLite, in the program itself.
 
+mod codec;
 mod reader;
 
 use std::path::Path;
