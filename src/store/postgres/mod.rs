@@ -1,62 +1,29 @@
 //! PostgreSQL 14 to 17.
+//!
+//! | part         | what it is                                                                     |
+//! |--------------|--------------------------------------------------------------------------------|
+//! | `config`     | where the server is and how to log in: libpq's URL, environment, password file  |
+//! | `tls`        | whose certificates are believed                                                  |
+//! | `connection` | connections, time limits, whose fault an error is                                |
+//! | `store`      | the writing side: one connection, one transaction for each batch                 |
+//! | `copy`       | events as binary COPY wants them                                                 |
+//! | `records`    | everything else of a batch as columns of a statement                             |
+//! | `maintenance`| partitions made ahead, what is too old removed and counted                       |
+//! | `reader`     | the reading side                                                                 |
 
+mod config;
+mod connection;
+mod passfile;
 mod reader;
+mod store;
+mod tls;
 
-use std::fmt;
-use std::str::FromStr;
-
-use super::{Committed, Maintained, RetentionParams, Store, StoreError};
-use crate::event::Batch;
-use crate::time::Timestamp;
-
+pub use config::PostgresConfig;
+pub(in crate::store) use connection::Role;
 pub use reader::Reader;
+pub use store::PostgresStore;
 
-/// How to reach a server.
-#[derive(Clone, Debug)]
-pub struct PostgresConfig;
-
-impl FromStr for PostgresConfig {
-    type Err = StoreError;
-
-    fn from_str(_text: &str) -> Result<Self, StoreError> {
-        Err(unbuilt())
-    }
-}
-
-impl fmt::Display for PostgresConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("postgres:")
-    }
-}
-
-/// The writing side.
-#[derive(Debug)]
-pub struct PostgresStore;
-
-impl PostgresStore {
-    /// Connects, and checks the schema.
-    ///
-    /// # Errors
-    ///
-    /// When it can't be reached, refuses, or has another schema.
-    pub fn open(_config: &PostgresConfig, _retention: RetentionParams) -> Result<Self, StoreError> {
-        Err(unbuilt())
-    }
-}
-
-impl Store for PostgresStore {
-    fn commit(&mut self, _batch: &Batch, _now: Timestamp) -> Result<Committed, StoreError> {
-        Err(unbuilt())
-    }
-
-    fn maintain(&mut self, _now: Timestamp) -> Result<Maintained, StoreError> {
-        Err(unbuilt())
-    }
-
-    fn name(&self) -> String {
-        "postgres".to_owned()
-    }
-}
+use super::StoreError;
 
 fn unbuilt() -> StoreError {
     StoreError::Refused { store: "postgres".to_owned(), reason: "not built yet".to_owned() }
