@@ -2,6 +2,7 @@
 
 mod support; // the program, generated traffic, places to write to
 mod cluster; // a PostgreSQL server of the tests' own
+mod running; // a running sensor, as the API sees it
 
 mod architecture; // who imports whom, what the data path does without, how files look
 mod capture; // captures of others, and other programs on captures written here
@@ -19,4 +20,5 @@ mod replay; // capture files in, verdicts out: the whole data path
 mod rules; // the default rules against attacks, honest texts and captures
 mod rust_source; // words and paths of Rust source, for architecture
 mod sklearn_parity; // imported forests against the scores of scikit-learn
+mod stream; // server-sent events over real sockets: seams, slow clients, the end
 mod synth; // the traffic generator, seen from the wire: frames, labels, conversations

@@ -1,5 +1,8 @@
 //! What is asked over HTTP: events, statistics, explanations, metrics, the live stream.
 
+pub mod metrics;
+pub mod stream;
+
 use std::sync::Arc;
 
 use crate::collect::{CollectorStats, Hub};

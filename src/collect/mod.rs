@@ -23,7 +23,10 @@ pub use dump::FeatureDump;
 use marks::Marks;
 
 pub use eve::EveWriter;
-pub use hub::Hub;
+pub use hub::{
+    Gap, Hub, HubParams, HubStats, Notice, NoticeKind, STALLED_AFTER, Start, SubscribeError,
+    Subscription, Update,
+};
 pub use stats::CollectorStats;
 pub use summary::{
     Highlights, LatencyNanos, ModelIdentity, RuleCount, SourceCount, Summary, SummaryParts,
