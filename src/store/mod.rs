@@ -15,6 +15,7 @@ mod audit;
 mod location;
 mod migrations;
 pub mod postgres;
+mod printable;
 pub mod query;
 pub mod sqlite;
 pub mod writer;
