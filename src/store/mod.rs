@@ -16,6 +16,7 @@ mod location;
 mod migrations;
 pub mod minutes;
 pub mod postgres;
+mod printable;
 pub mod query;
 pub mod sqlite;
 pub mod writer;
