@@ -28,6 +28,9 @@ mod server;
 mod shared;
 mod shown;
 
+pub mod metrics;
+pub mod stream;
+
 use std::sync::Arc;
 
 use crate::collect::{CollectorStats, Hub};

@@ -4,6 +4,7 @@ mod classification;
 mod dump;
 mod eve;
 mod hub;
+mod marks;
 mod reason;
 mod stats;
 mod summary;
@@ -13,12 +14,19 @@ use std::time::Duration;
 
 use crossbeam_utils::Backoff;
 
+use crate::counters::Counters;
+use crate::event::{MarkerKind, StageSum};
 use crate::ring::{Inlet, Report};
 use crate::verdict::{Detection, Verdict};
 
 pub use dump::FeatureDump;
+use marks::Marks;
+
 pub use eve::EveWriter;
-pub use hub::Hub;
+pub use hub::{
+    Gap, Hub, HubParams, HubStats, Notice, NoticeKind, STALLED_AFTER, Start, SubscribeError,
+    Subscription, Update,
+};
 pub use stats::CollectorStats;
 pub use summary::{
     Highlights, LatencyNanos, ModelIdentity, RuleCount, SourceCount, Summary, SummaryParts,
@@ -36,6 +44,15 @@ pub trait Sink {
     ///
     /// When it can't be written; the sink gets nothing more after that.
     fn take(&mut self, verdict: &Verdict, detection: &Detection) -> io::Result<()>;
+
+    /// The sums of all stages before the collector, as far as they hold by now. [`MarkerKind::End`] comes once, before the end.
+    ///
+    /// # Errors
+    ///
+    /// When they can't be written.
+    fn mark(&mut self, _kind: MarkerKind, _stages: &[StageSum]) -> io::Result<()> {
+        Ok(())
+    }
 
     /// There is nothing to take just now: what was held back is written, so that whoever follows the output sees it.
     ///
@@ -70,21 +87,19 @@ pub struct Collector {
     inlets: Vec<Inlet>,
     turn: Vec<Verdict>,
     dequeued: u64,
+    marks: Marks,
 }
 
 impl Collector {
     /// A collector of these rings, one for each worker.
     #[must_use]
-    pub const fn new(inlets: Vec<Inlet>) -> Self {
-        Self { inlets, turn: Vec::new(), dequeued: 0 }
+    pub fn new(inlets: Vec<Inlet>) -> Self {
+        let marks = Marks::of(inlets.len());
+        Self { inlets, turn: Vec::new(), dequeued: 0, marks }
     }
 
-    /// Collects until every worker has left. Returns the number of verdicts taken, and the sinks that failed.
-    pub fn run(
-        mut self,
-        detection: &Detection,
-        sinks: Vec<&mut dyn Sink>,
-    ) -> (u64, Vec<SinkError>) {
+    /// Collects until every worker has left.
+    pub fn run<'a>(mut self, detection: &Detection, sinks: Vec<&'a mut dyn Sink>) -> Collected<'a> {
         let mut listeners: Vec<Listener<'_>> =
             sinks.into_iter().map(|sink| Listener { sink, failed: None, offered: 0 }).collect();
         for turn in 0.. {
@@ -92,24 +107,56 @@ impl Collector {
             for verdict in &self.turn {
                 listeners.iter_mut().for_each(|listener| listener.take(verdict, detection));
             }
+            if let Some(stages) = self.marks.take() {
+                let mark =
+                    |listener: &mut Listener<'_>| listener.mark(MarkerKind::Running, &stages);
+                listeners.iter_mut().for_each(mark);
+            }
             if !more {
                 break;
             }
         }
-        (self.dequeued, listeners.into_iter().filter_map(Listener::finish).collect())
+        Collected { dequeued: self.dequeued, listeners }
     }
 
     /// Takes one turn from every worker and sorts it. Returns whether there may be another.
     fn take_turn(&mut self, turn: u64, idle: &mut dyn FnMut()) -> bool {
         self.turn.clear();
         let mut more = false;
-        for inlet in &mut self.inlets {
-            more |= take_until_end_of(inlet, turn, &mut self.turn, idle);
+        for (worker, inlet) in self.inlets.iter_mut().enumerate() {
+            let mut marked = |counters: &_, taken| self.marks.add(worker, counters, taken);
+            more |= take_until_end_of(inlet, turn, &mut self.turn, &mut marked, idle);
         }
         self.dequeued += self.turn.len() as u64;
         // A packet's own verdict comes before that of the victim it was aimed at; the pair is unique.
         self.turn.sort_unstable_by_key(|verdict| (verdict.digest.sequence, verdict.is_of_victim()));
         more
+    }
+}
+
+/// What was collected, by sinks that have not been told yet that it is all.
+pub struct Collected<'a> {
+    dequeued: u64,
+    listeners: Vec<Listener<'a>>,
+}
+
+impl std::fmt::Debug for Collected<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Collected").field("dequeued", &self.dequeued).finish_non_exhaustive()
+    }
+}
+
+impl Collected<'_> {
+    /// How many verdicts were taken.
+    #[must_use]
+    pub const fn dequeued(&self) -> u64 {
+        self.dequeued
+    }
+
+    /// Tells the sinks that it is all, and the sums of the stages before them. Returns the sinks that failed.
+    pub fn finish(mut self, stages: &[StageSum]) -> Vec<SinkError> {
+        self.listeners.iter_mut().for_each(|listener| listener.mark(MarkerKind::End, stages));
+        self.listeners.into_iter().filter_map(Listener::finish).collect()
     }
 }
 
@@ -119,6 +166,7 @@ fn take_until_end_of(
     inlet: &mut Inlet,
     turn: u64,
     verdicts: &mut Vec<Verdict>,
+    marked: &mut dyn FnMut(&Counters, u64),
     idle: &mut dyn FnMut(),
 ) -> bool {
     let backoff = Backoff::new();
@@ -126,6 +174,7 @@ fn take_until_end_of(
     loop {
         match inlet.take() {
             Some(Report::Verdict(verdict)) => verdicts.push(verdict),
+            Some(Report::Mark(counters)) => marked(&counters, inlet.taken()),
             Some(Report::TurnEnd(ended)) if ended >= turn => return true,
             Some(Report::TurnEnd(_)) => {}
             None if inlet.is_finished() => return false,
@@ -159,6 +208,12 @@ impl Listener<'_> {
             self.failed = self.sink.take(verdict, detection).err();
         }
         self.offered += 1;
+    }
+
+    fn mark(&mut self, kind: MarkerKind, stages: &[StageSum]) {
+        if self.failed.is_none() {
+            self.failed = self.sink.mark(kind, stages).err();
+        }
     }
 
     fn flush(&mut self) {

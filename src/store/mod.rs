@@ -14,6 +14,7 @@
 mod audit;
 mod location;
 mod migrations;
+pub mod minutes;
 pub mod postgres;
 pub mod query;
 pub mod sqlite;
