@@ -1,6 +1,7 @@
 //! One program for all tests that use the crate from outside, so that it links once.
 
 mod support; // the program, generated traffic, places to write to
+mod cluster; // a PostgreSQL server of the tests' own
 mod running; // a running sensor, as the API sees it
 
 mod architecture; // who imports whom, what the data path does without, how files look
@@ -14,6 +15,7 @@ mod features; // each of the 15, against an oracle that looks at every earlier p
 mod intel; // feeds on disk in, what is known of an address out
 mod oracle; // that oracle
 mod makefile; // the demo is as new as the program that generates it
+mod postgres; // the writing side against a real server: kept to the bit, exactly once, whatever breaks
 mod replay; // capture files in, verdicts out: the whole data path
 mod rules; // the default rules against attacks, honest texts and captures
 mod rust_source; // words and paths of Rust source, for architecture

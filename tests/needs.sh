@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what the tests need on a bare Debian with Rust: a C compiler (for the allocator), a C++ compiler (for the
-# fuzzer), Python with venv (scikit-learn parity), capinfos and tcpdump (second opinions on captures). Says what it does.
+# fuzzer), Python with venv (scikit-learn parity), capinfos and tcpdump (second opinions on captures), PostgreSQL's server
+# (the tests start one of their own) and openssl (its certificates). Says what it does.
 set -eu
 
 missing=""
@@ -13,6 +14,8 @@ need "command -v python3" python3
 need "python3 -c 'import venv, ensurepip'" python3-venv
 need "command -v capinfos" wireshark-common
 need "command -v tcpdump" tcpdump
+need "command -v openssl" openssl
+need "ls /usr/lib/postgresql/*/bin/initdb || command -v initdb" postgresql
 
 if [ -z "$missing" ]; then
     echo "needs: everything that the tests need is here"
@@ -25,5 +28,12 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
+case "$missing" in *postgresql*)
+    # Debian would make and start a cluster for everybody; the tests need the programs alone.
+    apt-get install -y -qq --no-install-recommends postgresql-common
+    conf=/etc/postgresql-common/createcluster.conf
+    grep -q '^ *create_main_cluster' "$conf" || echo 'create_main_cluster = false' >>"$conf"
+    ;;
+esac
 # shellcheck disable=SC2086  # a list of package names
 apt-get install -y -qq --no-install-recommends $missing

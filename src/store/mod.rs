@@ -14,7 +14,9 @@
 mod audit;
 mod location;
 mod migrations;
+pub mod minutes;
 pub mod postgres;
+mod printable;
 pub mod query;
 pub mod sqlite;
 pub mod writer;

@@ -1,181 +1,35 @@
 //! PostgreSQL 14 to 17.
+//!
+//! | part         | what it is                                                                     |
+//! |--------------|--------------------------------------------------------------------------------|
+//! | `config`     | where the server is and how to log in: libpq's URL, environment, password file  |
+//! | `tls`        | whose certificates are believed                                                  |
+//! | `connection` | connections, time limits, whose fault an error is                                |
+//! | `store`      | the writing side: one connection, used by one thread                             |
+//! | `commit`     | one transaction for each batch, and what becomes of rows that are refused        |
+//! | `copy`       | events as binary COPY wants them                                                 |
+//! | `records`    | everything else of a batch as columns of a statement                             |
+//! | `maintenance`| partitions made ahead, what is too old removed and counted                       |
+//! | `reader`     | the reading side                                                                 |
 
-use std::fmt;
-use std::net::IpAddr;
-use std::str::FromStr;
-use std::time::Duration;
+mod commit;
+mod config;
+mod connection;
+mod copy;
+mod maintenance;
+mod passfile;
+mod reader;
+mod records;
+mod store;
+mod tls;
 
-use super::query::{
-    EpochLedger, EventFilter, IncidentChange, IncidentFilter, Label, Network, Page, PageKey,
-    Profile, ProfileKey, QueryError, SessionFilter, Stats, StoredEvent, StoredIncident,
-    StoredSession, TimelineBucket,
-};
-use super::{Committed, Maintained, RetentionParams, Store, StoreError};
-use crate::event::{Batch, EventId};
-use crate::time::Timestamp;
+pub use config::PostgresConfig;
+pub(in crate::store) use connection::Role;
+pub use reader::Reader;
+pub use store::PostgresStore;
 
-/// How to reach a server.
-#[derive(Clone, Debug)]
-pub struct PostgresConfig;
-
-impl FromStr for PostgresConfig {
-    type Err = StoreError;
-
-    fn from_str(_text: &str) -> Result<Self, StoreError> {
-        Err(unbuilt())
-    }
-}
-
-impl fmt::Display for PostgresConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("postgres:")
-    }
-}
-
-/// The writing side.
-#[derive(Debug)]
-pub struct PostgresStore;
-
-impl PostgresStore {
-    /// Connects, and checks the schema.
-    ///
-    /// # Errors
-    ///
-    /// When it can't be reached, refuses, or has another schema.
-    pub fn open(_config: &PostgresConfig, _retention: RetentionParams) -> Result<Self, StoreError> {
-        Err(unbuilt())
-    }
-}
-
-impl Store for PostgresStore {
-    fn commit(&mut self, _batch: &Batch, _now: Timestamp) -> Result<Committed, StoreError> {
-        Err(unbuilt())
-    }
-
-    fn maintain(&mut self, _now: Timestamp) -> Result<Maintained, StoreError> {
-        Err(unbuilt())
-    }
-
-    fn name(&self) -> String {
-        "postgres".to_owned()
-    }
-}
+use super::StoreError;
 
 fn unbuilt() -> StoreError {
     StoreError::Refused { store: "postgres".to_owned(), reason: "not built yet".to_owned() }
-}
-
-/// The reading side.
-#[derive(Clone, Debug)]
-pub struct Reader;
-
-impl Reader {
-    pub(super) fn open(_config: &PostgresConfig, _connections: usize) -> Result<Self, StoreError> {
-        Err(unbuilt())
-    }
-
-    pub(super) async fn version(&self) -> Result<String, QueryError> {
-        Err(unbuilt().into())
-    }
-
-    pub(super) async fn events(
-        &self,
-        _filter: &EventFilter,
-        _after: Option<PageKey>,
-        _limit: u32,
-    ) -> Result<Page<StoredEvent>, QueryError> {
-        Err(unbuilt().into())
-    }
-
-    pub(super) async fn event(&self, _id: EventId) -> Result<Option<StoredEvent>, QueryError> {
-        Err(unbuilt().into())
-    }
-
-    pub(super) async fn events_by_id(
-        &self,
-        _ids: &[EventId],
-    ) -> Result<Vec<StoredEvent>, QueryError> {
-        Err(unbuilt().into())
-    }
-
-    pub(super) async fn events_since(
-        &self,
-        _after: EventId,
-        _limit: u32,
-    ) -> Result<Vec<StoredEvent>, QueryError> {
-        Err(unbuilt().into())
-    }
-
-    pub(super) async fn stats(
-        &self,
-        _from: Option<Timestamp>,
-        _to: Option<Timestamp>,
-    ) -> Result<Stats, QueryError> {
-        Err(unbuilt().into())
-    }
-
-    pub(super) async fn timeline(
-        &self,
-        _from: Timestamp,
-        _to: Timestamp,
-        _bucket: Duration,
-    ) -> Result<Vec<TimelineBucket>, QueryError> {
-        Err(unbuilt().into())
-    }
-
-    pub(super) async fn span(&self) -> Result<Option<(Timestamp, Timestamp)>, QueryError> {
-        Err(unbuilt().into())
-    }
-
-    pub(super) async fn sources(
-        &self,
-        _network: Option<Network>,
-        _after: Option<ProfileKey>,
-        _limit: u32,
-    ) -> Result<Page<Profile, ProfileKey>, QueryError> {
-        Err(unbuilt().into())
-    }
-
-    pub(super) async fn source(&self, _source: IpAddr) -> Result<Vec<Profile>, QueryError> {
-        Err(unbuilt().into())
-    }
-
-    pub(super) async fn sessions(
-        &self,
-        _filter: &SessionFilter,
-        _after: Option<PageKey>,
-        _limit: u32,
-    ) -> Result<Page<StoredSession>, QueryError> {
-        Err(unbuilt().into())
-    }
-
-    pub(super) async fn incidents(
-        &self,
-        _filter: &IncidentFilter,
-        _after: Option<PageKey>,
-        _limit: u32,
-    ) -> Result<Page<StoredIncident>, QueryError> {
-        Err(unbuilt().into())
-    }
-
-    pub(super) async fn change_incident(
-        &self,
-        _id: EventId,
-        _change: &IncidentChange,
-        _now: Timestamp,
-    ) -> Result<Option<StoredIncident>, QueryError> {
-        Err(unbuilt().into())
-    }
-
-    pub(super) async fn label_event(
-        &self,
-        _id: EventId,
-        _label: &Label,
-    ) -> Result<bool, QueryError> {
-        Err(unbuilt().into())
-    }
-
-    pub(super) async fn ledgers(&self, _limit: u32) -> Result<Vec<EpochLedger>, QueryError> {
-        Err(unbuilt().into())
-    }
 }

@@ -2,6 +2,9 @@
 //!
 //! Lists are paged by key, newest first, never by offset. Every question has a limit of rows and of time.
 
+mod network;
+pub(super) mod sql;
+
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -15,6 +18,9 @@ pub const QUERY_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// The most rows of one page.
 pub const PAGE_ROWS_MAX: u32 = 1000;
+
+/// The most buckets of one timeline.
+pub const TIMELINE_BUCKETS_MAX: u32 = 1000;
 
 /// The reading side of a store: a few connections of its own, which can't write (but for incidents' states and labels). Cheap to clone.
 #[derive(Clone, Debug)]
