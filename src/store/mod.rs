@@ -17,6 +17,7 @@ mod migrations;
 pub mod minutes;
 pub mod postgres;
 pub mod query;
+mod score;
 pub mod sqlite;
 pub mod writer;
 

@@ -9,12 +9,14 @@
 //! | `copy`       | events as binary COPY wants them                                                 |
 //! | `records`    | everything else of a batch as columns of a statement                             |
 //! | `maintenance`| partitions made ahead, what is too old removed and counted                       |
-//! | `reader`     | the reading side                                                                 |
+//! | `reader`     | the reading side, over connections of `pool`; `rows` reads its answers            |
 
 mod config;
 mod connection;
 mod passfile;
+mod pool;
 mod reader;
+mod rows;
 mod store;
 mod tls;
 

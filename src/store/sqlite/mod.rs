@@ -1,7 +1,9 @@
 //! SQLite, in the program itself.
 
 mod codec;
+mod connections;
 mod reader;
+mod rows;
 
 use std::path::Path;
 
