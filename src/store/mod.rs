@@ -18,6 +18,7 @@ pub mod minutes;
 pub mod postgres;
 mod printable;
 pub mod query;
+mod score;
 pub mod sqlite;
 pub mod writer;
 

@@ -11,10 +11,12 @@
 
 mod codec;
 mod commit;
+mod connections;
 mod file;
 mod maintenance;
 mod reader;
 mod records;
+mod rows;
 
 use std::path::Path;
 
