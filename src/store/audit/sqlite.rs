@@ -1,0 +1,151 @@
+//! What SQLite holds of every epoch. The rows pass by once, in the order of their numbers.
+
+use std::path::Path;
+
+use rusqlite::{Connection, Error, OptionalExtension as _, Row, params};
+
+use super::facts::{EpochRow, Facts, Ledger, MARKER_COLUMNS, Recount, Sums, add_up, bounds, count, marker};
+use crate::event::{Epoch, Marker};
+use crate::store::sqlite::{fault, moment, open_to_read};
+use crate::store::{StoreError, migrations};
+
+/// Reads the facts of every epoch, oldest first.
+///
+/// # Errors
+///
+/// When the file can't be read, or has another schema.
+pub(super) fn read(path: &Path) -> Result<Vec<Facts>, StoreError> {
+    let mut connection = open_to_read(path)?;
+    migrations::sqlite::ensure(&mut connection)?;
+    let store = format!("sqlite:{}", path.display());
+    read_all(&mut connection).map_err(|error| fault(&store, &error))
+}
+
+fn read_all(connection: &mut Connection) -> Result<Vec<Facts>, Error> {
+    // One transaction: everything is of one moment.
+    let transaction = connection.transaction()?;
+    let epochs: Vec<i64> =
+        transaction.prepare(EPOCHS)?.query_map((), |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let known = epochs.into_iter().filter_map(Epoch::from_stored);
+    known.map(|epoch| read_epoch(&transaction, epoch)).collect()
+}
+
+fn read_epoch(connection: &Connection, epoch: Epoch) -> Result<Facts, Error> {
+    let stored = epoch.stored();
+    let markers = markers(connection, stored)?;
+    let rows = recount(connection, stored, &bounds(&markers))?;
+    let (pruned, pruned_upto) = connection.prepare_cached(PRUNED)?.query_row([stored], |row| {
+        Ok((sums(row, 0)?, count(row.get(3)?)))
+    })?;
+    Ok(Facts {
+        epoch,
+        row: connection.prepare_cached(EPOCH)?.query_row([stored], epoch_row).optional()?,
+        ledger: connection.prepare_cached(LEDGER)?.query_row([stored], ledger)?,
+        markers,
+        rows,
+        quarantine: quarantine(connection, stored)?,
+        quarantined_too: count(
+            connection.prepare_cached(QUARANTINED_TOO)?.query_row([stored], |row| row.get(0))?,
+        ),
+        pruned,
+        pruned_upto,
+        minutes: connection.prepare_cached(MINUTES)?.query_row([stored], |row| sums(row, 0))?,
+    })
+}
+
+/// Three columns from `at` on.
+fn sums(row: &Row<'_>, at: usize) -> Result<Sums, Error> {
+    Ok(Sums::stored(row.get(at)?, row.get(at + 1)?, row.get(at + 2)?))
+}
+
+fn epoch_row(row: &Row<'_>) -> Result<EpochRow, Error> {
+    Ok(EpochRow {
+        sensor: row.get(0)?,
+        started: moment(row.get(1)?),
+        state: row.get(2)?,
+        batches: count(row.get(3)?),
+        committed: sums(row, 4)?,
+        quarantined: sums(row, 7)?,
+    })
+}
+
+fn ledger(row: &Row<'_>) -> Result<Ledger, Error> {
+    Ok(Ledger {
+        batches: count(row.get(0)?),
+        last: count(row.get(1)?),
+        committed: sums(row, 2)?,
+        quarantined: sums(row, 5)?,
+    })
+}
+
+fn markers(connection: &Connection, epoch: i64) -> Result<Vec<Marker>, Error> {
+    let query = format!("SELECT {MARKER_COLUMNS} FROM accounting WHERE epoch = ?1 ORDER BY number");
+    let mut statement = connection.prepare_cached(&query)?;
+    let rows = statement.query_map([epoch], |row| {
+        let mut totals = [0; 9];
+        for (total, at) in totals.iter_mut().zip(3..) {
+            *total = row.get(at)?;
+        }
+        let stages: String = row.get(12)?;
+        Ok(marker(row.get(0)?, moment(row.get(1)?), row.get(2)?, totals, &stages))
+    })?;
+    rows.collect()
+}
+
+fn quarantine(connection: &Connection, epoch: i64) -> Result<Vec<(u64, Sums)>, Error> {
+    let mut statement = connection.prepare_cached(QUARANTINE)?;
+    let rows = statement.query_map(params![epoch], |row| {
+        Ok((count(row.get(0)?), Sums::stored(1, row.get(1)?, row.get(2)?)))
+    })?;
+    rows.collect()
+}
+
+/// One pass.
+fn recount(connection: &Connection, epoch: i64, bounds: &[u64]) -> Result<Recount, Error> {
+    let mut recount = Recount::default();
+    let mut between = vec![Sums::default(); bounds.len() + 1];
+    let mut at = 0;
+    let mut statement = connection.prepare_cached(ROWS)?;
+    let mut rows = statement.query([epoch])?;
+    let mut before = None;
+    while let Some(row) = rows.next()? {
+        let number = count(row.get(0)?);
+        let one = Sums::stored(1, row.get(1)?, row.get(2)?);
+        if before.replace(number) != Some(number) {
+            recount.distinct += 1;
+        }
+        while bounds.get(at).is_some_and(|bound| *bound < number) {
+            at += 1;
+        }
+        if let Some(sums) = between.get_mut(at) {
+            *sums += one;
+        }
+        recount.all += one;
+        recount.last = number;
+    }
+    recount.upto = add_up(bounds, &between);
+    Ok(recount)
+}
+
+const EPOCHS: &str = "SELECT epoch FROM epochs UNION SELECT epoch FROM ingest_batches UNION SELECT epoch FROM accounting \
+     UNION SELECT DISTINCT epoch FROM packet_logs ORDER BY epoch";
+
+const EPOCH: &str = "SELECT sensor, started_at, state, batches, rows, packets, alerts, quarantined_rows, quarantined_packets, \
+     quarantined_alerts FROM epochs WHERE epoch = ?1";
+
+const LEDGER: &str = "SELECT count(*), coalesce(max(batch_no), 0), coalesce(sum(rows), 0), coalesce(sum(packets), 0), \
+     coalesce(sum(alerts), 0), coalesce(sum(quarantined_rows), 0), coalesce(sum(quarantined_packets), 0), \
+     coalesce(sum(quarantined_alerts), 0) FROM ingest_batches WHERE epoch = ?1";
+
+const ROWS: &str = "SELECT number, count, alerts FROM packet_logs WHERE epoch = ?1 ORDER BY number";
+
+const QUARANTINE: &str = "SELECT number, count, alerts FROM quarantine WHERE epoch = ?1 ORDER BY number";
+
+const QUARANTINED_TOO: &str = "SELECT count(*) FROM quarantine AS q WHERE q.epoch = ?1 \
+     AND EXISTS (SELECT 1 FROM packet_logs AS p WHERE p.epoch = q.epoch AND p.number = q.number)";
+
+const PRUNED: &str = "SELECT coalesce(sum(rows), 0), coalesce(sum(packets), 0), coalesce(sum(alerts), 0), coalesce(max(upto), 0) \
+     FROM pruned WHERE epoch = ?1";
+
+const MINUTES: &str = "SELECT coalesce(sum(events), 0), coalesce(sum(packets), 0), coalesce(sum(alerts), 0) \
+     FROM event_minutes WHERE epoch = ?1";
