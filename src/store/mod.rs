@@ -18,13 +18,14 @@ pub mod minutes;
 pub mod postgres;
 mod printable;
 pub mod query;
+mod score;
 pub mod sqlite;
 pub mod writer;
 
 use crate::event::Batch;
 use crate::time::Timestamp;
 
-pub use audit::{AuditReport, EpochAudit, audit};
+pub use audit::{AuditReport, EpochAudit, Sums, audit};
 pub use location::{Location, LocationError};
 pub use migrations::{SCHEMA_VERSION, migrate};
 

@@ -88,7 +88,12 @@ impl Checking<'_> {
         there += self.quarantined;
         there += *pruned;
         self.equal("rows, quarantine and pruned together", there, "the ledger", ledger.committed);
-        self.equal("the quarantine", self.quarantined, "the ledger's quarantine", ledger.quarantined);
+        self.equal(
+            "the quarantine",
+            self.quarantined,
+            "the ledger's quarantine",
+            ledger.quarantined,
+        );
         self.equal("the sums by minute", *minutes, "the rows", rows.all);
     }
 
@@ -97,7 +102,10 @@ impl Checking<'_> {
         if ledger.batches != ledger.last {
             let missing = ledger.last.saturating_sub(ledger.batches);
             self.found.add(|| {
-                format!("batches: {} of {} are in the ledger, {missing} missing", ledger.batches, ledger.last)
+                format!(
+                    "batches: {} of {} are in the ledger, {missing} missing",
+                    ledger.batches, ledger.last
+                )
             });
         }
         let Some(row) = row else {
@@ -125,9 +133,7 @@ impl Checking<'_> {
         let accounted = (rows.distinct + pruned.rows + count(quarantine.len()))
             .saturating_sub(*quarantined_too);
         if accounted < last {
-            self.found.add(|| {
-                format!("numbers: {} of 1 to {last} are nowhere", last - accounted)
-            });
+            self.found.add(|| format!("numbers: {} of 1 to {last} are nowhere", last - accounted));
         }
     }
 
@@ -140,17 +146,23 @@ impl Checking<'_> {
         let mut before = 0;
         for marker in &self.facts.markers {
             if marker.number != number {
-                self.found.add(|| format!("markers: {number} is missing, {} comes next", marker.number));
+                self.found
+                    .add(|| format!("markers: {number} is missing, {} comes next", marker.number));
             }
             number = marker.number + 1;
             if marker.totals.unaccounted() != 0 {
                 self.found.add(|| {
-                    format!("marker {}: {} verdicts unaccounted for", marker.number, marker.totals.unaccounted())
+                    format!(
+                        "marker {}: {} verdicts unaccounted for",
+                        marker.number,
+                        marker.totals.unaccounted()
+                    )
                 });
             }
             let upto = marker.totals.events;
             if upto < before {
-                self.found.add(|| format!("marker {}: {upto} events after {before}", marker.number));
+                self.found
+                    .add(|| format!("marker {}: {upto} events after {before}", marker.number));
             }
             before = upto;
             while let Some((_, sums)) = quarantine.next_if(|(number, _)| *number <= upto) {
@@ -203,15 +215,23 @@ impl Checking<'_> {
         let Some(end) = end.and_then(|at| markers.get(at)) else { return };
         if end.totals.open_packets > 0 || end.totals.open_alerts > 0 {
             self.found.add(|| {
-                format!("end: {} packets and {} alerts were left open", end.totals.open_packets, end.totals.open_alerts)
+                format!(
+                    "end: {} packets and {} alerts were left open",
+                    end.totals.open_packets, end.totals.open_alerts
+                )
             });
         }
         if rows.last > end.totals.events {
-            self.found.add(|| format!("end: number {} comes after the last, {}", rows.last, end.totals.events));
+            self.found.add(|| {
+                format!("end: number {} comes after the last, {}", rows.last, end.totals.events)
+            });
         }
         for stage in end.stages.iter().filter(|stage| stage.came != stage.accounted) {
             self.found.add(|| {
-                format!("end: stage {}: {} came, {} are accounted for", stage.stage, stage.came, stage.accounted)
+                format!(
+                    "end: stage {}: {} came, {} are accounted for",
+                    stage.stage, stage.came, stage.accounted
+                )
             });
         }
         if markers.last().is_some_and(|last| last.kind != MarkerKind::End) {

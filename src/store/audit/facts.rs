@@ -115,9 +115,24 @@ pub(super) const MARKER_COLUMNS: &str = "number, at, kind, dequeued, packets, vi
      events, event_packets, event_alerts, stages";
 
 /// A marker from its row: number, kind, the nine totals in their order, and its stages.
-pub(super) fn marker(number: i64, at: Timestamp, kind: i64, totals: [i64; 9], stages: &str) -> Marker {
-    let [dequeued, packets, victims, sampled_out, open_packets, open_alerts, events, event_packets, event_alerts] =
-        totals.map(count);
+pub(super) fn marker(
+    number: i64,
+    at: Timestamp,
+    kind: i64,
+    totals: [i64; 9],
+    stages: &str,
+) -> Marker {
+    let [
+        dequeued,
+        packets,
+        victims,
+        sampled_out,
+        open_packets,
+        open_alerts,
+        events,
+        event_packets,
+        event_alerts,
+    ] = totals.map(count);
     let unreadable = || vec![StageSum { stage: "unreadable".into(), came: 1, accounted: 0 }];
     Marker {
         number: count(number),

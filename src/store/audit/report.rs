@@ -79,7 +79,10 @@ impl AuditReport {
             text.push('\n');
         }
         let verdict = if self.is_clean() { "every sum holds" } else { "SUMS DO NOT HOLD" };
-        line(&mut text, format_args!("{} epochs: {verdict}; {} lost", self.epochs.len(), self.lost()));
+        line(
+            &mut text,
+            format_args!("{} epochs: {verdict}; {} lost", self.epochs.len(), self.lost()),
+        );
         text
     }
 }
@@ -97,7 +100,13 @@ impl EpochAudit {
             (false, true) => "died; found by a later start",
             (false, false) => "has not ended: it goes on, or died",
         };
-        line(text, format_args!("epoch {} of {:?}, started {}: {end}", self.epoch, self.sensor, self.started));
+        line(
+            text,
+            format_args!(
+                "epoch {} of {:?}, started {}: {end}",
+                self.epoch, self.sensor, self.started
+            ),
+        );
         let sums = [
             ("committed", self.committed),
             ("stored", self.stored),
@@ -105,7 +114,10 @@ impl EpochAudit {
             ("pruned", self.pruned),
         ];
         for (name, Sums { rows, packets, alerts }) in sums {
-            line(text, format_args!("  {name:<12} {rows} rows, {packets} packets, {alerts} alerts"));
+            line(
+                text,
+                format_args!("  {name:<12} {rows} rows, {packets} packets, {alerts} alerts"),
+            );
         }
         line(
             text,
@@ -114,7 +126,10 @@ impl EpochAudit {
                 self.last.packets, self.last.victims, self.last.sampled_out
             ),
         );
-        line(text, format_args!("  recounted    {} batches, {} markers", self.batches, self.markers));
+        line(
+            text,
+            format_args!("  recounted    {} batches, {} markers", self.batches, self.markers),
+        );
         if self.markers_undecidable > 0 {
             line(
                 text,

@@ -1,10 +1,13 @@
 //! What SQLite holds of every epoch. The rows pass by once, in the order of their numbers.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use rusqlite::{Connection, Error, OptionalExtension as _, Row, params};
 
-use super::facts::{EpochRow, Facts, Ledger, MARKER_COLUMNS, Recount, Sums, add_up, bounds, count, marker};
+use super::facts::{
+    EpochRow, Facts, Ledger, MARKER_COLUMNS, Recount, Sums, add_up, bounds, count, marker,
+};
 use crate::event::{Epoch, Marker};
 use crate::store::sqlite::{fault, moment, open_to_read};
 use crate::store::{StoreError, migrations};
@@ -24,32 +27,57 @@ pub(super) fn read(path: &Path) -> Result<Vec<Facts>, StoreError> {
 fn read_all(connection: &mut Connection) -> Result<Vec<Facts>, Error> {
     // One transaction: everything is of one moment.
     let transaction = connection.transaction()?;
-    let epochs: Vec<i64> =
-        transaction.prepare(EPOCHS)?.query_map((), |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let ledgers = by_epoch(&transaction, LEDGERS, ledger)?;
+    let minutes = by_epoch(&transaction, MINUTES, |row| sums(row, 1))?;
+    let mut epochs: BTreeSet<i64> = ledgers.keys().chain(minutes.keys()).copied().collect();
+    epochs.extend(by_epoch(&transaction, EPOCHS, |_row| Ok(()))?.into_keys());
     let known = epochs.into_iter().filter_map(Epoch::from_stored);
-    known.map(|epoch| read_epoch(&transaction, epoch)).collect()
+    known
+        .map(|epoch| {
+            let stored = epoch.stored();
+            let ledger = ledgers.get(&stored).copied().unwrap_or_default();
+            let minutes = minutes.get(&stored).copied().unwrap_or_default();
+            read_epoch(&transaction, epoch, ledger, minutes)
+        })
+        .collect()
 }
 
-fn read_epoch(connection: &Connection, epoch: Epoch) -> Result<Facts, Error> {
+/// The answer to a question about every epoch, whose first column is the epoch.
+fn by_epoch<T>(
+    connection: &Connection,
+    question: &str,
+    read: impl Fn(&Row<'_>) -> Result<T, Error>,
+) -> Result<BTreeMap<i64, T>, Error> {
+    let mut statement = connection.prepare(question)?;
+    let rows = statement.query_map((), |row| Ok((row.get(0)?, read(row)?)))?;
+    rows.collect()
+}
+
+fn read_epoch(
+    connection: &Connection,
+    epoch: Epoch,
+    ledger: Ledger,
+    minutes: Sums,
+) -> Result<Facts, Error> {
     let stored = epoch.stored();
     let markers = markers(connection, stored)?;
     let rows = recount(connection, stored, &bounds(&markers))?;
-    let (pruned, pruned_upto) = connection.prepare_cached(PRUNED)?.query_row([stored], |row| {
-        Ok((sums(row, 0)?, count(row.get(3)?)))
-    })?;
+    let (pruned, pruned_upto) = connection
+        .prepare_cached(PRUNED)?
+        .query_row([stored], |row| Ok((sums(row, 0)?, count(row.get(3)?))))?;
+    let quarantined_too =
+        connection.prepare_cached(QUARANTINED_TOO)?.query_row([stored], |row| row.get(0))?;
     Ok(Facts {
         epoch,
         row: connection.prepare_cached(EPOCH)?.query_row([stored], epoch_row).optional()?,
-        ledger: connection.prepare_cached(LEDGER)?.query_row([stored], ledger)?,
+        ledger,
         markers,
         rows,
         quarantine: quarantine(connection, stored)?,
-        quarantined_too: count(
-            connection.prepare_cached(QUARANTINED_TOO)?.query_row([stored], |row| row.get(0))?,
-        ),
+        quarantined_too: count(quarantined_too),
         pruned,
         pruned_upto,
-        minutes: connection.prepare_cached(MINUTES)?.query_row([stored], |row| sums(row, 0))?,
+        minutes,
     })
 }
 
@@ -71,10 +99,10 @@ fn epoch_row(row: &Row<'_>) -> Result<EpochRow, Error> {
 
 fn ledger(row: &Row<'_>) -> Result<Ledger, Error> {
     Ok(Ledger {
-        batches: count(row.get(0)?),
-        last: count(row.get(1)?),
-        committed: sums(row, 2)?,
-        quarantined: sums(row, 5)?,
+        batches: count(row.get(1)?),
+        last: count(row.get(2)?),
+        committed: sums(row, 3)?,
+        quarantined: sums(row, 6)?,
     })
 }
 
@@ -127,19 +155,23 @@ fn recount(connection: &Connection, epoch: i64, bounds: &[u64]) -> Result<Recoun
     Ok(recount)
 }
 
-const EPOCHS: &str = "SELECT epoch FROM epochs UNION SELECT epoch FROM ingest_batches UNION SELECT epoch FROM accounting \
-     UNION SELECT DISTINCT epoch FROM packet_logs ORDER BY epoch";
+/// Epochs of events are found by jumping from one to the next along the index; a plain DISTINCT looks at every row.
+const EPOCHS: &str = "WITH RECURSIVE jump (epoch) AS (SELECT min(epoch) FROM packet_logs UNION ALL \
+     SELECT (SELECT min(p.epoch) FROM packet_logs AS p WHERE p.epoch > jump.epoch) FROM jump WHERE jump.epoch IS NOT NULL) \
+     SELECT epoch FROM jump WHERE epoch IS NOT NULL UNION SELECT epoch FROM epochs UNION SELECT epoch FROM accounting \
+     UNION SELECT epoch FROM quarantine";
 
 const EPOCH: &str = "SELECT sensor, started_at, state, batches, rows, packets, alerts, quarantined_rows, quarantined_packets, \
      quarantined_alerts FROM epochs WHERE epoch = ?1";
 
-const LEDGER: &str = "SELECT count(*), coalesce(max(batch_no), 0), coalesce(sum(rows), 0), coalesce(sum(packets), 0), \
+const LEDGERS: &str = "SELECT epoch, count(*), coalesce(max(batch_no), 0), coalesce(sum(rows), 0), coalesce(sum(packets), 0), \
      coalesce(sum(alerts), 0), coalesce(sum(quarantined_rows), 0), coalesce(sum(quarantined_packets), 0), \
-     coalesce(sum(quarantined_alerts), 0) FROM ingest_batches WHERE epoch = ?1";
+     coalesce(sum(quarantined_alerts), 0) FROM ingest_batches GROUP BY epoch";
 
 const ROWS: &str = "SELECT number, count, alerts FROM packet_logs WHERE epoch = ?1 ORDER BY number";
 
-const QUARANTINE: &str = "SELECT number, count, alerts FROM quarantine WHERE epoch = ?1 ORDER BY number";
+const QUARANTINE: &str =
+    "SELECT number, count, alerts FROM quarantine WHERE epoch = ?1 ORDER BY number";
 
 const QUARANTINED_TOO: &str = "SELECT count(*) FROM quarantine AS q WHERE q.epoch = ?1 \
      AND EXISTS (SELECT 1 FROM packet_logs AS p WHERE p.epoch = q.epoch AND p.number = q.number)";
@@ -147,5 +179,5 @@ const QUARANTINED_TOO: &str = "SELECT count(*) FROM quarantine AS q WHERE q.epoc
 const PRUNED: &str = "SELECT coalesce(sum(rows), 0), coalesce(sum(packets), 0), coalesce(sum(alerts), 0), coalesce(max(upto), 0) \
      FROM pruned WHERE epoch = ?1";
 
-const MINUTES: &str = "SELECT coalesce(sum(events), 0), coalesce(sum(packets), 0), coalesce(sum(alerts), 0) \
-     FROM event_minutes WHERE epoch = ?1";
+const MINUTES: &str = "SELECT epoch, coalesce(sum(events), 0), coalesce(sum(packets), 0), coalesce(sum(alerts), 0) \
+     FROM event_minutes GROUP BY epoch";

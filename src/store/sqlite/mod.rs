@@ -7,14 +7,16 @@
 //! | `records`     | everything of a batch but its events                                            |
 //! | `maintenance` | what is too old or too much removed and counted, a little at a time             |
 //! | `codec`       | how values lie in the columns                                                   |
-//! | `reader`      | the reading side                                                                |
+//! | `reader`      | the reading side, over `connections`; `rows` reads its answers                   |
 
 mod codec;
 mod commit;
+mod connections;
 mod file;
 mod maintenance;
 mod reader;
 mod records;
+mod rows;
 
 use std::path::Path;
 
@@ -25,6 +27,7 @@ use crate::event::Batch;
 use crate::time::Timestamp;
 use maintenance::Maintenance;
 
+pub(in crate::store) use codec::moment;
 pub use file::{SqliteParams, Synchronous};
 pub(in crate::store) use file::{create, fault, open_to_read};
 pub use reader::Reader;
@@ -79,8 +82,4 @@ impl Store for SqliteStore {
     fn name(&self) -> String {
         self.name.clone()
     }
-}
-
-fn unbuilt() -> StoreError {
-    StoreError::Refused { store: "sqlite".to_owned(), reason: "not built yet".to_owned() }
 }
