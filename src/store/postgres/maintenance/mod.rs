@@ -34,6 +34,7 @@ impl Maintenance {
             pruned_packets: 0,
             bytes: 0,
             rows_estimate: 0,
+            unfinished: false,
         };
         Self { retention, pruned: None, done: nothing }
     }
