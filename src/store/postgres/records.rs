@@ -12,6 +12,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Statement};
 
 use super::connection::prepare_all;
+use super::copy::micros;
 use crate::address::Address;
 use crate::event::{
     Batch, DetectionRecord, Incident, Marker, MarkerKind, ProfileChange, Session, StageSum,
@@ -421,7 +422,7 @@ pub(super) fn big(value: u64) -> i64 {
 
 /// A moment in whole microseconds, rounded towards the past.
 pub(super) fn system_time(moment: Timestamp) -> SystemTime {
-    let micros = moment.as_nanos().div_euclid(1000);
+    let micros = micros(moment);
     let distance = Duration::from_micros(micros.unsigned_abs());
     if micros < 0 { UNIX_EPOCH - distance } else { UNIX_EPOCH + distance }
 }

@@ -1,4 +1,6 @@
-//! Everything of a batch but its events. Each record is one statement; of two with the same number the later one stands.
+//! Everything of a batch but its events. Each record is one statement; of two of a batch with the same number the later one stands.
+
+use std::collections::BTreeMap;
 
 use rusqlite::{Connection, Error, params};
 
@@ -75,7 +77,7 @@ pub(super) fn incidents(
 ) -> Result<(), Error> {
     let mut insert = connection.prepare_cached(INCIDENT)?;
     let mut rules = String::new();
-    for incident in &batch.incidents {
+    for incident in last_of_each(&batch.incidents, |incident| incident.number) {
         write_rules(&incident.rules, &mut rules);
         insert.execute(params![
             batch.epoch.stored(),
@@ -157,6 +159,12 @@ pub(super) fn markers(connection: &Connection, batch: &Batch) -> Result<(), Erro
         }
     }
     Ok(())
+}
+
+/// The later of two records with the same number stands for both.
+fn last_of_each<T>(records: &[T], number: impl Fn(&T) -> u64) -> impl Iterator<Item = &T> {
+    let latest: BTreeMap<u64, &T> = records.iter().map(|record| (number(record), record)).collect();
+    latest.into_values()
 }
 
 const MODEL: &str = "INSERT OR IGNORE INTO models (detection, name, sha256, schema, fingerprint, ai_offset, contamination, \
