@@ -2,6 +2,7 @@
 
 mod support; // the program, generated traffic, places to write to
 mod cluster; // a PostgreSQL server of the tests' own
+mod running; // a running sensor, as the API sees it
 
 mod architecture; // who imports whom, what the data path does without, how files look
 mod capture; // captures of others, and other programs on captures written here
@@ -15,8 +16,10 @@ mod intel; // feeds on disk in, what is known of an address out
 mod oracle; // that oracle
 mod makefile; // the demo is as new as the program that generates it
 mod postgres; // the writing side against a real server: kept to the bit, exactly once, whatever breaks
+mod queries; // every question to both stores, against a plain list of the same rows
 mod replay; // capture files in, verdicts out: the whole data path
 mod rules; // the default rules against attacks, honest texts and captures
 mod rust_source; // words and paths of Rust source, for architecture
 mod sklearn_parity; // imported forests against the scores of scikit-learn
+mod stream; // server-sent events over real sockets: seams, slow clients, the end
 mod synth; // the traffic generator, seen from the wire: frames, labels, conversations

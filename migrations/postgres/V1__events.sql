@@ -6,7 +6,15 @@ CREATE TABLE epochs (
     sensor     text        NOT NULL,
     started_at timestamptz NOT NULL,
     ended_at   timestamptz,
-    state      smallint    NOT NULL DEFAULT 1 -- 1 going on (or died), 2 ended in order, 3 found dead by a later start
+    state      smallint NOT NULL DEFAULT 1, -- 1 going on (or died), 2 ended in order, 3 found dead by a later start
+    -- Sums over its rows of ingest_batches, so that nobody has to add up millions of them.
+    batches             bigint NOT NULL DEFAULT 0,
+    rows                bigint NOT NULL DEFAULT 0,
+    packets             bigint NOT NULL DEFAULT 0,
+    alerts              bigint NOT NULL DEFAULT 0,
+    quarantined_rows    bigint NOT NULL DEFAULT 0,
+    quarantined_packets bigint NOT NULL DEFAULT 0,
+    quarantined_alerts  bigint NOT NULL DEFAULT 0
 );
 
 -- Events. Rows go into the partition of the day of their first packet; where there is none, into the default one.
@@ -59,10 +67,33 @@ CREATE TABLE packet_logs_default PARTITION OF packet_logs DEFAULT;
 CREATE INDEX packet_logs_default_recorded ON packet_logs_default USING brin (recorded_at);
 
 CREATE INDEX packet_logs_newest ON packet_logs (time DESC, epoch DESC, number DESC);
-CREATE INDEX packet_logs_source ON packet_logs (src_ip, time);
-CREATE INDEX packet_logs_destination ON packet_logs (dst_ip, time);
-CREATE INDEX packet_logs_notable ON packet_logs (verdict, time) WHERE verdict > 0;
-CREATE INDEX packet_logs_rules ON packet_logs USING gin (rules) WHERE rules <> '{}';
+CREATE INDEX packet_logs_source ON packet_logs (src_ip, time, epoch, number);
+CREATE INDEX packet_logs_destination ON packet_logs (dst_ip, time, epoch, number);
+CREATE INDEX packet_logs_notable ON packet_logs (verdict, time, epoch, number) WHERE verdict > 0;
+
+-- The events that a rule fired for, by rule: in the order of a list, which an index on arrays has not. Partitions as those of packet_logs.
+CREATE TABLE event_rules (
+    rule   bigint      NOT NULL,
+    time   timestamptz NOT NULL,
+    epoch  bigint      NOT NULL,
+    number bigint      NOT NULL,
+    PRIMARY KEY (rule, time, epoch, number)
+) PARTITION BY RANGE (time);
+
+CREATE TABLE event_rules_default PARTITION OF event_rules DEFAULT;
+
+-- Sums of packet_logs by minute of the first packet and verdict, kept in the same transaction: what statistics over hours and
+-- days are made of. What retention removes is taken out.
+CREATE TABLE event_minutes (
+    minute       timestamptz NOT NULL, -- where it begins
+    verdict      smallint    NOT NULL,
+    epoch        bigint      NOT NULL,
+    events       bigint      NOT NULL, -- rows
+    packets      bigint      NOT NULL, -- the sum of their counts
+    alerts       bigint      NOT NULL, -- the sum of their alerts
+    score_micros bigint      NOT NULL, -- the sum of count times threat_score, in millionths
+    PRIMARY KEY (minute, verdict, epoch)
+) WITH (fillfactor = 50);
 
 -- For people with psql: the same with words.
 CREATE VIEW events AS
@@ -91,7 +122,8 @@ CREATE TABLE sessions (
     PRIMARY KEY (epoch, number)
 );
 CREATE INDEX sessions_newest ON sessions (time DESC, epoch DESC, number DESC);
-CREATE INDEX sessions_source ON sessions (source, time);
+CREATE INDEX sessions_source ON sessions (source, time, epoch, number);
+CREATE INDEX sessions_notable ON sessions (time DESC, epoch DESC, number DESC) WHERE worst > 0;
 
 CREATE TABLE incidents (
     epoch       bigint      NOT NULL,
@@ -114,7 +146,7 @@ CREATE TABLE incidents (
     PRIMARY KEY (epoch, number)
 );
 CREATE INDEX incidents_newest ON incidents (last_time DESC, epoch DESC, number DESC);
-CREATE INDEX incidents_subject ON incidents (subject, last_time);
+CREATE INDEX incidents_subject ON incidents (subject, last_time, epoch, number);
 
 CREATE TABLE source_profiles (
     source    inet        NOT NULL,
@@ -131,7 +163,7 @@ CREATE TABLE source_profiles (
     critical  bigint      NOT NULL,
     PRIMARY KEY (source, tenant)
 );
-CREATE INDEX source_profiles_newest ON source_profiles (last_time DESC, source, tenant);
+CREATE INDEX source_profiles_newest ON source_profiles (last_time DESC, source DESC, tenant DESC);
 
 -- The ledger: a batch is here if and only if it was committed.
 CREATE TABLE ingest_batches (

@@ -6,7 +6,15 @@ CREATE TABLE epochs (
     sensor     TEXT        NOT NULL,
     started_at INTEGER NOT NULL,
     ended_at   INTEGER,
-    state      INTEGER    NOT NULL DEFAULT 1 -- 1 going on (or died), 2 ended in order, 3 found dead by a later start
+    state      INTEGER NOT NULL DEFAULT 1, -- 1 going on (or died), 2 ended in order, 3 found dead by a later start
+    -- Sums over its rows of ingest_batches, so that nobody has to add up millions of them.
+    batches             INTEGER NOT NULL DEFAULT 0,
+    rows                INTEGER NOT NULL DEFAULT 0,
+    packets             INTEGER NOT NULL DEFAULT 0,
+    alerts              INTEGER NOT NULL DEFAULT 0,
+    quarantined_rows    INTEGER NOT NULL DEFAULT 0,
+    quarantined_packets INTEGER NOT NULL DEFAULT 0,
+    quarantined_alerts  INTEGER NOT NULL DEFAULT 0
 );
 
 -- Events. Times are microseconds since 1970-01-01T00:00:00Z, addresses 16 bytes in network order (IPv4 mapped),
@@ -55,9 +63,11 @@ CREATE TABLE packet_logs (
 );
 
 CREATE INDEX packet_logs_newest ON packet_logs (time DESC, epoch DESC, number DESC);
-CREATE INDEX packet_logs_source ON packet_logs (src_ip, time);
-CREATE INDEX packet_logs_destination ON packet_logs (dst_ip, time);
-CREATE INDEX packet_logs_notable ON packet_logs (verdict, time) WHERE verdict > 0;
+CREATE INDEX packet_logs_source ON packet_logs (src_ip, time, epoch, number);
+CREATE INDEX packet_logs_destination ON packet_logs (dst_ip, time, epoch, number);
+CREATE INDEX packet_logs_notable ON packet_logs (verdict, time, epoch, number) WHERE verdict > 0;
+-- What retention removes first; it grows at its end alone, so it costs next to nothing.
+CREATE INDEX packet_logs_recorded ON packet_logs (recorded_at);
 
 -- The events that a rule fired for, by rule.
 CREATE TABLE event_rules (
@@ -66,6 +76,19 @@ CREATE TABLE event_rules (
     epoch  INTEGER NOT NULL,
     number INTEGER NOT NULL,
     PRIMARY KEY (rule, time, epoch, number)
+) WITHOUT ROWID;
+
+-- Sums of packet_logs by minute of the first packet and verdict, kept in the same transaction: what statistics over hours and
+-- days are made of. What retention removes is taken out.
+CREATE TABLE event_minutes (
+    minute       INTEGER     NOT NULL, -- where it begins
+    verdict      INTEGER     NOT NULL,
+    epoch        INTEGER     NOT NULL,
+    events       INTEGER     NOT NULL, -- rows
+    packets      INTEGER     NOT NULL, -- the sum of their counts
+    alerts       INTEGER     NOT NULL, -- the sum of their alerts
+    score_micros INTEGER     NOT NULL, -- the sum of count times threat_score, in millionths
+    PRIMARY KEY (minute, verdict, epoch)
 ) WITHOUT ROWID;
 
 -- For people with sqlite3: the same with words.
@@ -95,8 +118,10 @@ CREATE TABLE sessions (
     state    INTEGER    NOT NULL, -- 0 open, 1 idle, 2 evicted, 3 stopped
     PRIMARY KEY (epoch, number)
 );
+CREATE INDEX sessions_recorded ON sessions (recorded_at);
 CREATE INDEX sessions_newest ON sessions (time DESC, epoch DESC, number DESC);
-CREATE INDEX sessions_source ON sessions (source, time);
+CREATE INDEX sessions_source ON sessions (source, time, epoch, number);
+CREATE INDEX sessions_notable ON sessions (time DESC, epoch DESC, number DESC) WHERE worst > 0;
 
 CREATE TABLE incidents (
     epoch       INTEGER      NOT NULL,
@@ -118,8 +143,9 @@ CREATE TABLE incidents (
     changed_at  INTEGER, -- when a person last changed state or note
     PRIMARY KEY (epoch, number)
 );
+CREATE INDEX incidents_recorded ON incidents (recorded_at);
 CREATE INDEX incidents_newest ON incidents (last_time DESC, epoch DESC, number DESC);
-CREATE INDEX incidents_subject ON incidents (subject, last_time);
+CREATE INDEX incidents_subject ON incidents (subject, last_time, epoch, number);
 
 CREATE TABLE source_profiles (
     source    BLOB        NOT NULL,
@@ -136,7 +162,7 @@ CREATE TABLE source_profiles (
     critical  INTEGER      NOT NULL,
     PRIMARY KEY (source, tenant)
 );
-CREATE INDEX source_profiles_newest ON source_profiles (last_time DESC, source, tenant);
+CREATE INDEX source_profiles_newest ON source_profiles (last_time DESC, source DESC, tenant DESC);
 
 -- The ledger: a batch is here if and only if it was committed.
 CREATE TABLE ingest_batches (

@@ -1,0 +1,106 @@
+//! Sums of events by minute and verdict, kept beside the events in the same transaction, so that sums over hours and days
+//! need not look at the rows.
+//!
+//! `event_minutes` holds for each epoch, minute (of the first packet) and verdict the sums over the rows of `packet_logs`
+//! that are there: what is put into quarantine is not in it, what retention removes is taken out of it. A threat score
+//! is summed in whole millionths, so that what was added can be taken out again exactly.
+
+use std::collections::BTreeMap;
+
+use crate::event::Event;
+use crate::time::{NANOS_PER_SECOND, Timestamp};
+use crate::verdict::Level;
+
+/// Nanoseconds of a minute.
+pub const MINUTE_NANOS: i64 = 60 * NANOS_PER_SECOND;
+
+/// Millionths of a threat score of 1.
+const MICROS: f64 = 1_000_000.0;
+
+/// Adds sums to those of a minute. Parameters: epoch, minute, verdict, events, packets, alerts, score; each an array in
+/// PostgreSQL. No two of one statement may name the same minute.
+pub const POSTGRES_ADD: &str = "INSERT INTO event_minutes AS m (epoch, minute, verdict, events, packets, alerts, score_micros) \
+     SELECT * FROM unnest($1::bigint[], $2::timestamptz[], $3::smallint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[]) \
+     ON CONFLICT (minute, verdict, epoch) DO UPDATE SET events = m.events + excluded.events, \
+     packets = m.packets + excluded.packets, alerts = m.alerts + excluded.alerts, \
+     score_micros = m.score_micros + excluded.score_micros";
+
+/// The same, one minute at a time.
+pub const SQLITE_ADD: &str = "INSERT INTO event_minutes (epoch, minute, verdict, events, packets, alerts, score_micros) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
+     ON CONFLICT (minute, verdict, epoch) DO UPDATE SET events = events + excluded.events, \
+     packets = packets + excluded.packets, alerts = alerts + excluded.alerts, \
+     score_micros = score_micros + excluded.score_micros";
+
+/// The sums of one minute and verdict of an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MinuteSums {
+    /// Where the minute begins.
+    pub minute: Timestamp,
+    /// The verdict.
+    pub level: Level,
+    /// Rows.
+    pub events: u64,
+    /// The sum of their counts.
+    pub packets: u64,
+    /// The sum of their alerts.
+    pub alerts: u64,
+    /// The sum of count times threat score, in millionths.
+    pub score_micros: u64,
+}
+
+/// What of a row is summed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Summed {
+    /// When its first packet passed.
+    pub first: Timestamp,
+    /// The verdict.
+    pub level: Level,
+    /// Packets.
+    pub count: u64,
+    /// Verdicts about a victim.
+    pub alerts: u64,
+    /// The threat score, 0 to 1.
+    pub threat_score: f32,
+}
+
+impl From<&Event> for Summed {
+    fn from(event: &Event) -> Self {
+        Self {
+            first: event.first,
+            level: event.level,
+            count: event.count,
+            alerts: event.alerts,
+            threat_score: event.total / 100.0,
+        }
+    }
+}
+
+impl MinuteSums {
+    /// The sums of these events, or of what is stored of them, by minute and verdict.
+    pub fn of(rows: impl IntoIterator<Item = impl Into<Summed>>) -> Vec<Self> {
+        let mut sums = BTreeMap::new();
+        for row in rows {
+            let Summed { first, level, count, alerts, threat_score } = row.into();
+            let nanos = first.as_nanos();
+            let minute = Timestamp::from_nanos(nanos - nanos.rem_euclid(MINUTE_NANOS));
+            let empty = Self { minute, level, events: 0, packets: 0, alerts: 0, score_micros: 0 };
+            let sums = sums.entry((minute, level)).or_insert(empty);
+            sums.events += 1;
+            sums.packets += count;
+            sums.alerts += alerts;
+            sums.score_micros += count.saturating_mul(score_micros(threat_score));
+        }
+        sums.into_values().collect()
+    }
+}
+
+/// A threat score in whole millionths.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a threat score is from 0 to 1, and the cast saturates"
+)]
+fn score_micros(threat_score: f32) -> u64 {
+    (f64::from(threat_score) * MICROS + 0.5) as u64
+}

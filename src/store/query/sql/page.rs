@@ -1,0 +1,319 @@
+//! Pages of lists, newest first: which way to the rows is tried first, and which one answers in any case.
+//!
+//! A filter that an index serves in the order of the list (one address, a rule, a verdict) is walked along that index: the
+//! page is full after as many rows as it has. The trap is a filter whose index has another order (a prefix), or two filters
+//! with an index each: walking the newest rows is over at once if what is wanted is common, and never ends if it lies far back;
+//! gathering all that match and sorting them is the other way round. Nobody knows beforehand which it is, least of all
+//! a planner without statistics. So the walk gets a budget of [`WALK_ROWS_MAX`] rows, and when it does not fill the page
+//! the rows are gathered: their keys only, which the index holds.
+
+use super::condition::{Condition, write_where};
+use super::{Dialect, Sql};
+
+/// How many rows a walk with a budget looks at.
+pub(super) const WALK_ROWS_MAX: u32 = 20_000;
+
+/// How far the ways of gathering are counted before one is taken.
+const WAY_ROWS_MAX: u32 = 50_000;
+
+/// Statements that answer one question.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::store) struct Question {
+    /// Cheap ones: the answer counts if it has as many rows as were asked for.
+    pub(in crate::store) tries: Vec<Sql>,
+    /// The one whose answer counts in any case.
+    pub(in crate::store) last: Last,
+}
+
+/// How a question is answered in the end.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::store) enum Last {
+    /// By this statement.
+    Sql(Sql),
+    /// By one of these: SQLite's planner does not know how common a value is, so it is counted.
+    Cheapest(Vec<Way>),
+}
+
+/// One way to gather the rows.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::store) struct Way {
+    /// How many rows it would look at (one number), counted up to a limit.
+    pub(in crate::store) count: Sql,
+    /// The statement.
+    pub(in crate::store) rows: Sql,
+}
+
+/// A table that is listed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Table {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// The columns of its key, in the order of the list.
+    pub(super) key: [&'static str; 3],
+    /// Its index in that order.
+    pub(super) newest: &'static str,
+    /// What conditions look at, `p.` before each.
+    pub(super) looked_at: &'static str,
+    /// What an answer has, of `p` and what is joined.
+    pub(super) columns: &'static str,
+    /// What is joined to each row of the answer.
+    pub(super) joined: &'static str,
+}
+
+/// Conditions that an index serves.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Served {
+    /// The index; for a rule the table `event_rules` stands for one.
+    pub(super) index: Index,
+    /// The conditions on its first column.
+    pub(super) conditions: Vec<Condition>,
+    /// Whether its rows, so limited, come in the order of the list. Several numbers of one column: each by itself.
+    pub(super) ordered: bool,
+}
+
+/// What finds rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Index {
+    /// This index of the table.
+    Of(&'static str),
+    /// The table of the events that a rule fired for.
+    Rules(u32),
+}
+
+/// A list as it is asked for.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// What is listed.
+    pub(super) table: Table,
+    /// Conditions on the columns of the key.
+    pub(super) bounds: Vec<Condition>,
+    /// What indexes serve, best first.
+    pub(super) served: Vec<Served>,
+    /// What no index serves.
+    pub(super) others: Vec<Condition>,
+    /// How many rows.
+    pub(super) rows: u32,
+}
+
+impl Asked {
+    /// The statements that answer it.
+    pub(super) fn question(&self, dialect: Dialect) -> Question {
+        match self.served.as_slice() {
+            [] => Question { tries: Vec::new(), last: Last::Sql(self.walk(dialect, None)) },
+            [only] if only.ordered => {
+                Question { tries: Vec::new(), last: Last::Sql(self.walk(dialect, Some(only))) }
+            }
+            several => Question {
+                tries: vec![self.walk_within_budget(dialect)],
+                last: match dialect {
+                    // Its planner has statistics, and can combine indexes.
+                    Dialect::Postgres => Last::Sql(self.gather(dialect, None)),
+                    Dialect::Sqlite => {
+                        Last::Cheapest(several.iter().map(|way| self.way(dialect, way)).collect())
+                    }
+                },
+            },
+        }
+    }
+
+    /// Walks one index in the order of the list until the page is full.
+    fn walk(&self, dialect: Dialect, along: Option<&Served>) -> Sql {
+        let mut sql = Sql::new(dialect);
+        sql.push("SELECT ").push(self.table.columns).push(" FROM (");
+        let newest =
+            Served { index: Index::Of(self.table.newest), conditions: vec![], ordered: true };
+        let along = along.unwrap_or(&newest);
+        for (branch, at) in branches(along).iter().zip(0_u32..) {
+            let apart = if at == 0 { "SELECT * FROM (" } else { " UNION ALL SELECT * FROM (" };
+            sql.push(apart).push("SELECT p.* FROM ");
+            self.write_from(&mut sql, branch.index);
+            let conditions = branch.conditions.iter().chain(&self.others);
+            self.write_found(&mut sql, branch.index, conditions);
+            self.write_order(&mut sql, row_of(branch.index));
+            sql.limit(self.rows).push(") AS b");
+        }
+        sql.push(") AS p").push(self.table.joined);
+        self.write_order(&mut sql, "p");
+        sql.limit(self.rows);
+        sql
+    }
+
+    /// Walks the best index that has the order of the list, but not far.
+    fn walk_within_budget(&self, dialect: Dialect) -> Sql {
+        // A verdict's index is no better than the newest rows where another filter is as well.
+        let best = self.served.iter().find(|served| served.ordered && branches(served).len() == 1);
+        let index = best.map_or(Index::Of(self.table.newest), |best| best.index);
+        let others = self.served.iter().filter(|served| Some(*served) != best);
+        let others = others.flat_map(|served| &served.conditions).chain(&self.others);
+
+        let mut sql = Sql::new(dialect);
+        sql.push("SELECT ").push(self.table.columns).push(" FROM (SELECT ");
+        self.write_key(&mut sql, "p").push(" FROM (SELECT ");
+        match index {
+            Index::Of(index) => {
+                sql.push(self.table.looked_at).push(" FROM ").push(self.table.name).push(" AS p");
+                self.write_hint(&mut sql, index);
+                let served = best.into_iter().flat_map(|best| &best.conditions);
+                write_where(&mut sql, "p", served.chain(&self.bounds));
+                self.write_order(&mut sql, "p");
+                sql.limit(WALK_ROWS_MAX).push(") AS p");
+            }
+            Index::Rules(rule) => {
+                self.write_key(&mut sql, "r").push(" FROM event_rules AS r");
+                let fired = Condition::Is("rule", rule.into());
+                write_where(&mut sql, "r", std::iter::once(&fired).chain(&self.bounds));
+                self.write_order(&mut sql, "r");
+                sql.limit(WALK_ROWS_MAX).push(") AS r");
+                self.write_same(&mut sql, "r");
+            }
+        }
+        write_where(&mut sql, "p", others);
+        if dialect == Dialect::Postgres {
+            // SQLite would sort what lies in order already, and so look at all of it.
+            self.write_order(&mut sql, row_of(index));
+        }
+        sql.limit(self.rows);
+        self.write_rows_of_keys(&mut sql);
+        sql
+    }
+
+    /// Gathers the keys of all rows that match, by this index or by what the planner thinks best, and sorts them.
+    fn gather(&self, dialect: Dialect, by: Option<&Served>) -> Sql {
+        let rule = self.served.iter().find(|served| matches!(served.index, Index::Rules(_)));
+        let by = by.or(rule);
+        let index = by.map(|by| by.index);
+        let others = self.served.iter().filter(|served| Some(*served) != by);
+        let conditions = others.flat_map(|served| &served.conditions).chain(&self.others);
+        let of_index = by.into_iter().flat_map(|by| &by.conditions);
+
+        let mut sql = Sql::new(dialect);
+        sql.push("SELECT ").push(self.table.columns).push(" FROM (SELECT ");
+        self.write_key(&mut sql, "p").push(" FROM (SELECT ");
+        self.write_key(&mut sql, "p").push(" FROM ");
+        let index = index.unwrap_or(Index::Of(""));
+        self.write_from(&mut sql, index);
+        self.write_found(&mut sql, index, of_index.chain(conditions));
+        // A fence: without it PostgreSQL might walk the newest rows after all.
+        sql.push_for(" OFFSET 0", "").push(") AS p");
+        self.write_order(&mut sql, "p");
+        sql.limit(self.rows);
+        self.write_rows_of_keys(&mut sql);
+        sql
+    }
+
+    /// One way to gather, and what it would cost.
+    fn way(&self, dialect: Dialect, by: &Served) -> Way {
+        let mut count = Sql::new(dialect);
+        count.push("SELECT count(*) FROM (SELECT 1 FROM ");
+        match by.index {
+            Index::Of(index) => {
+                count.push(self.table.name).push(" AS p");
+                self.write_hint(&mut count, index);
+                write_where(&mut count, "p", by.conditions.iter().chain(&self.bounds));
+            }
+            Index::Rules(rule) => {
+                count.push("event_rules AS r");
+                let fired = Condition::Is("rule", rule.into());
+                write_where(&mut count, "r", std::iter::once(&fired).chain(&self.bounds));
+            }
+        }
+        count.limit(WAY_ROWS_MAX).push(") AS p");
+        Way { count, rows: self.gather(dialect, Some(by)) }
+    }
+
+    /// The table as `p`, found by this index.
+    fn write_from(&self, sql: &mut Sql, index: Index) {
+        match index {
+            Index::Of(index) => {
+                sql.push(self.table.name).push(" AS p");
+                self.write_hint(sql, index);
+            }
+            Index::Rules(_) => {
+                sql.push("event_rules AS r");
+                self.write_same(sql, "r");
+            }
+        }
+    }
+
+    /// Conditions on what [`Self::write_from`] names, the bounds included.
+    fn write_found<'a>(
+        &'a self,
+        sql: &mut Sql,
+        index: Index,
+        conditions: impl Iterator<Item = &'a Condition>,
+    ) {
+        match index {
+            Index::Of(_) => write_where(sql, "p", conditions.chain(&self.bounds)),
+            Index::Rules(rule) => {
+                let fired = Condition::Is("rule", rule.into());
+                write_where(sql, "r", std::iter::once(&fired).chain(&self.bounds));
+                for condition in conditions {
+                    if !matches!(condition, Condition::Fired(_)) {
+                        sql.push(" AND ");
+                        condition.write(sql, "p");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Which index SQLite is to take; it knows nothing of how common a value is.
+    fn write_hint(&self, sql: &mut Sql, index: &'static str) {
+        if sql.dialect == Dialect::Sqlite && !index.is_empty() {
+            sql.push(" INDEXED BY ").push(index);
+        }
+    }
+
+    /// Joins the table as `p` to the same key of `row`, from `row` to it.
+    fn write_same(&self, sql: &mut Sql, row: &'static str) {
+        sql.push_for(" JOIN ", " CROSS JOIN ").push(self.table.name).push(" AS p");
+        for (column, at) in self.table.key.into_iter().zip(0_u32..) {
+            sql.push(if at == 0 { " ON " } else { " AND " });
+            sql.column("p", column).push(" = ").column(row, column);
+        }
+    }
+
+    /// Closes a list of keys and takes their rows.
+    fn write_rows_of_keys(&self, sql: &mut Sql) {
+        sql.push(") AS k");
+        self.write_same(sql, "k");
+        sql.push(self.table.joined);
+        self.write_order(sql, "p");
+    }
+
+    fn write_key<'a>(&self, sql: &'a mut Sql, row: &'static str) -> &'a mut Sql {
+        let [first, second, third] = self.table.key;
+        sql.column(row, first).push(", ").column(row, second).push(", ").column(row, third)
+    }
+
+    fn write_order(&self, sql: &mut Sql, row: &'static str) {
+        let [first, second, third] = self.table.key;
+        sql.push(" ORDER BY ").column(row, first).push(" DESC, ").column(row, second);
+        sql.push(" DESC, ").column(row, third).push(" DESC");
+    }
+}
+
+/// One for each number that an ordered index is asked for: each by itself is in order.
+fn branches(served: &Served) -> Vec<Served> {
+    let numbers = served.conditions.iter().find_map(|condition| match condition {
+        Condition::OneOf(column, numbers) => Some((*column, numbers)),
+        _ => None,
+    });
+    let Some((column, numbers)) = numbers else { return vec![served.clone()] };
+    let others = served.conditions.iter().filter(|one| !matches!(one, Condition::OneOf(..)));
+    let others: Vec<Condition> = others.cloned().collect();
+    let branch = |number: &i64| {
+        let mut conditions = others.clone();
+        conditions.push(Condition::Is(column, *number));
+        Served { conditions, ..served.clone() }
+    };
+    numbers.iter().map(branch).collect()
+}
+
+/// What the rows go by whose order is that of the list.
+const fn row_of(index: Index) -> &'static str {
+    match index {
+        Index::Of(_) => "p",
+        Index::Rules(_) => "r",
+    }
+}
