@@ -35,6 +35,7 @@ pub mod worker;
 
 // The control side. Ordinary threads.
 pub mod event;
+pub mod logs;
 pub mod collect;
 pub mod store;
 pub mod api;

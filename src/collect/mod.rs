@@ -1,11 +1,13 @@
 //! Takes verdicts out of the workers' rings and gives them, in the order of their packets, to whoever wants them.
 
 mod classification;
+mod community;
 mod dump;
 mod eve;
 mod hub;
 mod marks;
 mod reason;
+mod recorder;
 mod stats;
 mod summary;
 
@@ -27,6 +29,7 @@ pub use hub::{
     Gap, Hub, HubParams, HubStats, Notice, NoticeKind, STALLED_AFTER, Start, SubscribeError,
     Subscription, Update,
 };
+pub use recorder::{EventParams, Recorder, RecorderParts, StorePolicy, WallClock};
 pub use stats::CollectorStats;
 pub use summary::{
     Highlights, LatencyNanos, ModelIdentity, RuleCount, SourceCount, Summary, SummaryParts,
@@ -54,7 +57,8 @@ pub trait Sink {
         Ok(())
     }
 
-    /// There is nothing to take just now: what was held back is written, so that whoever follows the output sees it.
+    /// There is nothing to take just now: what was held back is written, so that whoever follows the output sees it. Called
+    /// again and again while that lasts.
     ///
     /// # Errors
     ///
@@ -160,8 +164,8 @@ impl Collected<'_> {
     }
 }
 
-/// Takes one worker's part of a turn; calls `idle` once when it has to wait for long. Returns whether the worker may still
-/// report more.
+/// Takes one worker's part of a turn; calls `idle` now and then while it has to wait for long. Returns whether the worker may
+/// still report more.
 fn take_until_end_of(
     inlet: &mut Inlet,
     turn: u64,
@@ -181,8 +185,8 @@ fn take_until_end_of(
             None if !backoff.is_completed() => backoff.snooze(),
             None => {
                 std::thread::sleep(NAP);
-                naps = naps.saturating_add(1);
-                if naps == NAPS_BEFORE_FLUSH {
+                naps = naps.wrapping_add(1);
+                if naps.is_multiple_of(NAPS_BEFORE_FLUSH) {
                     idle();
                 }
             }
@@ -190,7 +194,8 @@ fn take_until_end_of(
     }
 }
 
-/// After so many naps nothing is coming at full speed, and who follows an output would like to see what there is.
+/// After so many naps nothing is coming at full speed, and who follows an output would like to see what there is; after as
+/// many again, what became due meanwhile.
 const NAPS_BEFORE_FLUSH: u32 = 1_000;
 
 /// How long the collector sleeps when the rings are empty; a ring holds far more than this time's verdicts.

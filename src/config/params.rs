@@ -12,6 +12,8 @@ use jiff::tz::TimeZone;
 use crate::intel::Decoy;
 use crate::store::{Location, RetentionParams};
 
+pub use crate::logs::{LogFormat, LogLevel, LogParams};
+
 /// How the work is spread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WorkerParams {
@@ -179,74 +181,4 @@ pub struct HttpParams {
     pub token_file: Option<PathBuf>,
     /// Host names that it answers to, besides those of this machine's loopback.
     pub hosts: Vec<String>,
-}
-
-/// What is logged, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LogParams {
-    /// How lines are written.
-    pub format: LogFormat,
-    /// From which level on.
-    pub level: LogLevel,
-}
-
-/// How log lines are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// Text on a terminal, journald under systemd, else JSON.
-    Auto,
-    /// A line for people.
-    Text,
-    /// A JSON object on each line.
-    Json,
-    /// The journal's own fields.
-    Journald,
-}
-
-impl LogFormat {
-    /// Every form.
-    pub const ALL: [Self; 4] = [Self::Auto, Self::Text, Self::Json, Self::Journald];
-
-    /// As written.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Text => "text",
-            Self::Json => "json",
-            Self::Journald => "journald",
-        }
-    }
-}
-
-/// From which level on lines are logged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogLevel {
-    /// Only what failed.
-    Error,
-    /// And what needs somebody's eye.
-    Warn,
-    /// And what has changed.
-    Info,
-    /// And how.
-    Debug,
-    /// And everything.
-    Trace,
-}
-
-impl LogLevel {
-    /// Every level.
-    pub const ALL: [Self; 5] = [Self::Error, Self::Warn, Self::Info, Self::Debug, Self::Trace];
-
-    /// As written.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warn => "warn",
-            Self::Info => "info",
-            Self::Debug => "debug",
-            Self::Trace => "trace",
-        }
-    }
 }
