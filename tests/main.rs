@@ -4,6 +4,8 @@ mod support; // the program, generated traffic, places to write to
 mod cluster; // a PostgreSQL server of the tests' own
 mod running; // a running sensor, as the API sees it
 
+mod api; // the HTTP server from outside: what it refuses, what every answer carries
+mod api_server; // that server over a hand-made sensor
 mod architecture; // who imports whom, what the data path does without, how files look
 mod capture; // captures of others, and other programs on captures written here
 mod cli; // what each command refuses, and how it says so
@@ -14,6 +16,7 @@ mod evaluate; // labels and judged packets in, detection quality out
 mod features; // each of the 15, against an oracle that looks at every earlier packet again
 mod intel; // feeds on disk in, what is known of an address out
 mod oracle; // that oracle
+mod openapi; // the committed contract against the handlers
 mod makefile; // the demo is as new as the program that generates it
 mod postgres; // the writing side against a real server: kept to the bit, exactly once, whatever breaks
 mod queries; // every question to both stores, against a plain list of the same rows

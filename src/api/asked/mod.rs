@@ -4,6 +4,7 @@ mod body;
 mod fields;
 mod filters;
 mod kinds;
+mod object;
 
 pub(super) use body::{
     Body, EventIds, FeatureRows, FeatureValues, IncidentPatch, IncidentStateName, LabelWords, Table,

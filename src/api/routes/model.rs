@@ -88,5 +88,5 @@ pub(super) async fn score_rows(
     shared: Data<Shared>,
 ) -> Json<ScoredRows> {
     let detection = shared.live.detection.current();
-    Json(ScoredRows::of(detection.model(), &body.0.rows))
+    Json(ScoredRows::of(detection.model(), &body.0.vectors()))
 }
