@@ -29,7 +29,6 @@ mod shared;
 mod shown;
 
 pub mod metrics;
-pub mod requests;
 pub mod stream;
 
 use std::sync::Arc;
