@@ -19,7 +19,7 @@ use phantomnet::collect::{CollectorStats, Hub, HubParams, Notice, NoticeKind};
 use phantomnet::event::{Epoch, Event, EventId};
 use phantomnet::store::query::{QueryError, StoredEvent};
 use phantomnet::time::Timestamp;
-use phantomnet::verdict::Level;
+use phantomnet::verdict::{Detection, Level};
 
 use crate::running::{event, live};
 
@@ -148,12 +148,12 @@ async fn stream(request: HttpRequest, streams: web::Data<Streams<Shelf>>) -> Htt
     })
 }
 
-fn plain_json(epoch: Epoch, event: &Event) -> String {
+fn plain_json(epoch: Epoch, event: &Event, _: &Detection) -> String {
     let id = EventId { epoch, number: event.number }.to_string();
     serde_json::json!({ "id": id, "verdict": event.level.name() }).to_string()
 }
 
-fn large_json(epoch: Epoch, event: &Event) -> String {
+fn large_json(epoch: Epoch, event: &Event, _: &Detection) -> String {
     let id = EventId { epoch, number: event.number }.to_string();
     serde_json::json!({ "id": id, "pad": "x".repeat(4_000) }).to_string()
 }

@@ -17,8 +17,6 @@ const CONNECTIONS_MAX: usize = 25_000;
 const THREADS_MAX: usize = 64;
 /// Connections to the store.
 const QUERY_CONNECTIONS_MAX: usize = 64;
-/// Clients of the live stream.
-const STREAM_CLIENTS_MAX: usize = 1_024;
 /// Names under which the server can be told to answer.
 const HOSTS_MAX: usize = 64;
 /// Bytes of a token file.
@@ -46,8 +44,6 @@ pub struct ApiParams {
     pub hosts: Vec<String>,
     /// Questions to the store at one time, 1 to 64.
     pub query_connections: usize,
-    /// Clients of `/api/stream` at one time, 1 to 1,024.
-    pub stream_clients_max: usize,
     /// How long an idle connection is kept, 1 to 300 s.
     pub keep_alive: Duration,
     /// Processor cores that the server's threads stay on; empty: any. A worker's core should not be among them.
@@ -65,7 +61,6 @@ impl Default for ApiParams {
             token: None,
             hosts: Vec::new(),
             query_connections: 4,
-            stream_clients_max: 16,
             keep_alive: Duration::from_secs(15),
             cores: Vec::new(),
         }
@@ -96,7 +91,6 @@ impl ApiParams {
         within("body_bytes_max", self.body_bytes_max, 1 << 10, 16 << 20)?;
         within("table_bytes_max", self.table_bytes_max, self.body_bytes_max, 16 << 20)?;
         within("query_connections", self.query_connections, 1, QUERY_CONNECTIONS_MAX)?;
-        within("stream_clients_max", self.stream_clients_max, 1, STREAM_CLIENTS_MAX)?;
         let keep_alive = usize::try_from(self.keep_alive.as_secs()).unwrap_or(usize::MAX);
         within("keep_alive", keep_alive, 1, 300)?;
         within("hosts", self.hosts.len(), 0, HOSTS_MAX)?;
@@ -245,7 +239,6 @@ mod tests {
             ("body_bytes_max", ApiParams { body_bytes_max: 1, ..ApiParams::default() }),
             ("table_bytes_max", ApiParams { table_bytes_max: 1 << 30, ..ApiParams::default() }),
             ("query_connections", ApiParams { query_connections: 65, ..ApiParams::default() }),
-            ("stream_clients_max", ApiParams { stream_clients_max: 0, ..ApiParams::default() }),
             ("keep_alive", ApiParams { keep_alive: Duration::ZERO, ..ApiParams::default() }),
             ("hosts", ApiParams { hosts: vec!["a:80".to_owned()], ..ApiParams::default() }),
         ];
@@ -259,7 +252,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), format!("{}\n", "s".repeat(40))).unwrap();
         let allow = |mode| {
-            std::fs::set_permissions(file.path(), PermissionsExt::from_mode(mode)).unwrap();
+            std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(mode)).unwrap();
         };
         allow(0o644);
         let refused = Token::load(file.path()).unwrap_err();

@@ -15,13 +15,13 @@ use actix_web::rt::net::TcpStream;
 use actix_web::web::Data;
 use rustix::net::sockopt::set_tcp_user_timeout;
 use rustix::thread::{CpuSet, sched_setaffinity};
-use tokio::sync::watch;
 
 use super::Live;
 use super::app::app;
 use super::params::{ApiParams, ApiParamsError};
 use super::requests::RequestStats;
 use super::shared::Shared;
+use crate::collect::Hub;
 use crate::store::query::Queries;
 
 /// How long a client may take to send the head of a request.
@@ -67,7 +67,7 @@ pub struct ApiServer {
     address: SocketAddr,
     handle: ServerHandle,
     requests: RequestStats,
-    stopping: watch::Sender<bool>,
+    events: Hub,
     thread: Option<JoinHandle<io::Result<()>>>,
 }
 
@@ -83,8 +83,8 @@ impl ApiServer {
         let listener = TcpListener::bind(params.address).map_err(not_bound)?;
         let address = listener.local_addr().map_err(not_bound)?;
         listener.set_nonblocking(true).map_err(not_bound)?;
-        let (stopping, on_stop) = watch::channel(false);
-        let shared = Data::new(Shared::new(params, live, queries, on_stop));
+        let events = live.events.clone();
+        let shared = Data::new(Shared::new(params, live, queries));
         let requests = shared.requests.clone();
         let (sender, started) = mpsc::sync_channel(1);
         let params = params.clone();
@@ -94,7 +94,7 @@ impl ApiServer {
             .map_err(ApiError::Start)?;
         // Nothing comes when the thread ends before the server runs; then its own error says why.
         match started.recv() {
-            Ok(handle) => Ok(Self { address, handle, requests, stopping, thread: Some(thread) }),
+            Ok(handle) => Ok(Self { address, handle, requests, events, thread: Some(thread) }),
             Err(_) => Err(ApiError::Start(match thread.join() {
                 Ok(Err(error)) => error,
                 _ => io::Error::other("its thread ended at once"),
@@ -143,7 +143,8 @@ impl ApiServer {
     }
 
     fn ask_to_stop(&self, gracefully: bool) {
-        self.stopping.send_replace(true);
+        // Nobody else watches: streams end.
+        self.events.close();
         // The command is sent at once; what comes back only says when it is done.
         drop(self.handle.stop(gracefully));
     }

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 
 use super::front::Routes;
 use super::params::{ApiParams, Token};
 use super::problem::Problem;
 use super::requests::RequestStats;
 use super::routes::Documents;
+use super::shown::event_line;
+use super::stream::{StreamParams, Streams};
 use super::{Live, openapi};
 use crate::store::query::{QUERY_TIME_MAX, Queries, QueryError};
 
@@ -30,20 +32,14 @@ pub(super) struct Shared {
     pub(super) token: Option<Token>,
     pub(super) body_bytes_max: usize,
     pub(super) table_bytes_max: usize,
-    /// Places of the live stream.
-    pub(super) streams: Semaphore,
-    /// Becomes true when the server stops: streams end then.
-    pub(super) stopping: watch::Receiver<bool>,
+    pub(super) streams: Streams<Queries>,
 }
 
 impl Shared {
-    pub(super) fn new(
-        params: &ApiParams,
-        live: Live,
-        queries: Queries,
-        stopping: watch::Receiver<bool>,
-    ) -> Self {
+    pub(super) fn new(params: &ApiParams, live: Live, queries: Queries) -> Self {
         let document = openapi::document();
+        let past = Some(queries.clone());
+        let streams = Streams::new(live.clone(), past, event_line, StreamParams::default());
         Self {
             live,
             store: Store { queries, places: Semaphore::new(params.query_connections) },
@@ -54,8 +50,7 @@ impl Shared {
             token: params.token.clone(),
             body_bytes_max: params.body_bytes_max,
             table_bytes_max: params.table_bytes_max,
-            streams: Semaphore::new(params.stream_clients_max),
-            stopping,
+            streams,
         }
     }
 }

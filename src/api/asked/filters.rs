@@ -1,11 +1,12 @@
 //! Which parameters each route takes, and how they fit together.
 
 use super::super::cursor::{self, Key};
+use super::super::stream::StreamFilter;
 use super::fields::{Asked, Fields};
 use super::kinds::{
-    BUCKETS, CURSOR, DESTINATION, EPOCHS, FROM, INCIDENT_STATE, KIND, LIMIT, LIMIT_DEFAULT,
-    MIN_SCORE, NETWORK, PORT, PROTOCOL, RULE, SESSION_STATE, SOURCE, SUBJECT, THREAT, TO, Threat,
-    VERDICT, WORST,
+    BUCKETS, CURSOR, DESTINATION, EPOCHS, FROM, INCIDENT_STATE, KIND, LAST_EVENT_ID, LIMIT,
+    LIMIT_DEFAULT, MIN_SCORE, NETWORK, PORT, PROTOCOL, RULE, SESSION_STATE, SOURCE, SUBJECT,
+    THREAT, TO, Threat, VERDICT, WORST,
 };
 use crate::store::query::{
     EventFilter, IncidentFilter, Network, PageKey, ProfileKey, SessionFilter,
@@ -84,12 +85,7 @@ impl Listed for EventFilter {
     const LIST: &'static str = "events";
 
     fn take(fields: &mut Fields) -> Self {
-        let threat = fields.take(&THREAT);
-        let verdict = fields.take(&VERDICT);
-        let levels = levels_of(threat, verdict);
-        if levels.is_empty() && threat.is_some() {
-            fields.refuse("verdict", "is never of this threat", "contradiction");
-        }
+        let levels = take_levels(fields);
         let (protocol, source) = (fields.take(&PROTOCOL), fields.take(&SOURCE));
         let (destination, port) = (fields.take(&DESTINATION), fields.take(&PORT));
         let min_score = fields.take(&MIN_SCORE);
@@ -97,6 +93,16 @@ impl Listed for EventFilter {
         let rule = fields.take(&RULE);
         Self { levels, protocol, source, destination, port, min_score, from, to, rule }
     }
+}
+
+/// The verdicts that are asked for; none: all.
+fn take_levels(fields: &mut Fields) -> Vec<Level> {
+    let (threat, verdict) = (fields.take(&THREAT), fields.take(&VERDICT));
+    let levels = levels_of(threat, verdict);
+    if levels.is_empty() && threat.is_some() {
+        fields.refuse("verdict", "is never of this threat", "contradiction");
+    }
+    levels
 }
 
 /// The verdicts that both agree to; empty when neither says anything, or when they contradict each other.
@@ -175,6 +181,22 @@ impl Asked for TimelineQuery {
     fn take(fields: &mut Fields) -> Self {
         let span = Span::take(fields);
         Self { span, buckets: fields.take(&BUCKETS).unwrap_or(BUCKETS_DEFAULT) }
+    }
+}
+
+/// Which events a client of the stream wants, and the last one that it has seen.
+#[derive(Debug)]
+pub(in super::super) struct StreamQuery {
+    pub(in super::super) filter: StreamFilter,
+    pub(in super::super) last_event_id: Option<String>,
+}
+
+impl Asked for StreamQuery {
+    fn take(fields: &mut Fields) -> Self {
+        let levels = take_levels(fields);
+        let min_score = fields.take(&MIN_SCORE);
+        let filter = StreamFilter { levels, min_score };
+        Self { filter, last_event_id: fields.take(&LAST_EVENT_ID) }
     }
 }
 

@@ -216,6 +216,18 @@ pub(super) const BUCKETS: Param<u32> = Param {
     schema: || number(1, BUCKETS_MAX).default(Some(240.into())).into(),
 };
 
+pub(super) const LAST_EVENT_ID: Param<String> = Param {
+    name: "last_event_id",
+    about: "The last event seen; the header `Last-Event-ID` goes before it. Empty: none.",
+    read: |text| {
+        if text.is_empty() || text.parse::<EventId>().is_ok() {
+            return Ok(text.to_owned());
+        }
+        Err(refusal(crate::event::EventIdError.to_string(), "id"))
+    },
+    schema: || string().max_length(Some(36)).examples(["0192a3b4c5d6e7f8-17"]).into(),
+};
+
 pub(super) const EPOCHS: Param<u32> = Param {
     name: "limit",
     about: "Ledgers of at most this many runs, newest first.",

@@ -11,6 +11,6 @@ pub(super) use body::{
 pub(super) use fields::Parameters;
 pub(super) use filters::{
     AccountingQuery, EventsQuery, IncidentsQuery, NoQuery, SessionsQuery, SourcesQuery, Span,
-    TimelineQuery,
+    StreamQuery, TimelineQuery,
 };
 pub(super) use kinds::{Threat, path_address, path_id, session_state_name};

@@ -8,7 +8,7 @@ use utoipa::{PartialSchema, ToSchema};
 use super::super::asked::{FeatureValues, Threat};
 use super::super::protocol;
 use super::{Moment, Verdict, version_text, words};
-use crate::event::{Event, EventId, Side};
+use crate::event::{Epoch, Event, EventId, Side};
 use crate::store::query::{Label, LabelWord, StoredEvent};
 use crate::verdict::{Detection, Floor, Level};
 
@@ -232,10 +232,16 @@ pub(super) fn threat_name(level: Level) -> ThreatName {
 impl ShownEvent {
     /// As a list shows it. `detection` is the one loaded.
     pub(in super::super) fn of(stored: &StoredEvent, detection: &Detection) -> Self {
-        let event = &stored.event;
+        Self {
+            label: stored.label.as_ref().map(ShownLabel::from),
+            ..Self::new(stored.epoch, &stored.event, detection)
+        }
+    }
+
+    fn new(epoch: Epoch, event: &Event, detection: &Detection) -> Self {
         let (icmp_type, icmp_code) = event.icmp.unzip();
         Self {
-            id: EventId { epoch: stored.epoch, number: event.number }.to_string(),
+            id: EventId { epoch, number: event.number }.to_string(),
             time: Moment(event.first),
             last_time: Moment(event.last),
             src_ip: event.source.map(|address| address.to_string()),
@@ -274,9 +280,15 @@ impl ShownEvent {
             packet: event.packet,
             community_id: event.community_id.as_deref().map(str::to_owned),
             detection_version: version_text(event.detection),
-            label: stored.label.as_ref().map(ShownLabel::from),
+            label: None,
         }
     }
+}
+
+/// An event as the live stream shows it: one line.
+pub(in super::super) fn event_line(epoch: Epoch, event: &Event, detection: &Detection) -> String {
+    // Nothing in it can fail: its keys are text, and a number that JSON has no word for becomes null.
+    serde_json::to_string(&ShownEvent::new(epoch, event, detection)).unwrap_or_default()
 }
 
 /// Only the detection that judged knows where its zero is.

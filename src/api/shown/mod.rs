@@ -17,7 +17,9 @@ use crate::time::Timestamp;
 use crate::verdict::Level;
 
 pub(super) use accounting::Accounting;
-pub(super) use event::{EventFeatures, EventList, FeatureBatch, ShownEvent, Traffic, WholeEvent};
+pub(super) use event::{
+    EventFeatures, EventList, FeatureBatch, ShownEvent, Traffic, WholeEvent, event_line,
+};
 pub(super) use explanation::ShownExplanation;
 pub(super) use health::{Database, Health, HealthStatus, Liveness};
 pub(super) use list::{

@@ -168,7 +168,9 @@ impl<P: Past> Body<P> {
     /// Shows the event that the client has come to, if it wants it.
     fn show_event(&self, out: &mut String, event: &Event) {
         if self.filter.admits(event) {
-            let json = (self.source.event_json)(self.position.epoch, event);
+            let source = &self.source;
+            let detection = source.live.detection.current();
+            let json = (source.event_json)(self.position.epoch, event, &detection);
             frames::verdict(out, self.position, &json);
         }
     }

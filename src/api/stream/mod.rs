@@ -29,14 +29,14 @@ use serde::Serialize;
 use super::Live;
 use crate::collect::{Start, SubscribeError};
 use crate::event::{Epoch, Event, EventId, EventIdError};
-use crate::verdict::Level;
+use crate::verdict::{Detection, Level};
 
 use body::Body;
 
 pub use replay::Past;
 
-/// How an event is shown: the shape of `/api/events`, one line of JSON.
-pub type EventJson = fn(Epoch, &Event) -> String;
+/// How an event is shown: the shape of `/api/events`, one line of JSON. The detection is the one that is loaded.
+pub type EventJson = fn(Epoch, &Event, &Detection) -> String;
 
 /// How the stream behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
