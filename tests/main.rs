@@ -13,6 +13,7 @@ mod detection; // one snapshot, one version, replaced whole or not at all
 mod evaluate; // labels and judged packets in, detection quality out
 mod features; // each of the 15, against an oracle that looks at every earlier packet again
 mod intel; // feeds on disk in, what is known of an address out
+mod metrics; // figures, read by another parser, held against the manual and the alert rules
 mod oracle; // that oracle
 mod makefile; // the demo is as new as the program that generates it
 mod postgres; // the writing side against a real server: kept to the bit, exactly once, whatever breaks
