@@ -17,6 +17,7 @@ mod metrics; // figures, read by another parser, held against the manual and the
 mod oracle; // that oracle
 mod makefile; // the demo is as new as the program that generates it
 mod postgres; // the writing side against a real server: kept to the bit, exactly once, whatever breaks
+mod queries; // every question to both stores, against a plain list of the same rows
 mod replay; // capture files in, verdicts out: the whole data path
 mod rules; // the default rules against attacks, honest texts and captures
 mod rust_source; // words and paths of Rust source, for architecture

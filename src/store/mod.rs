@@ -18,6 +18,7 @@ pub mod minutes;
 pub mod postgres;
 mod printable;
 pub mod query;
+mod score;
 pub mod sqlite;
 pub mod writer;
 
@@ -77,6 +78,8 @@ pub struct Maintained {
     pub bytes: u64,
     /// Rows of events in it, as far as it can tell cheaply.
     pub rows_estimate: u64,
+    /// Whether it stopped so as not to stand in the way of the next batch, with more to do: to be called again soon.
+    pub unfinished: bool,
 }
 
 /// How long things are kept.

@@ -6,6 +6,8 @@
 
 #![cfg(test)]
 
+pub(crate) mod proxy;
+
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};

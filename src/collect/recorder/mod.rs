@@ -263,22 +263,23 @@ impl Sink for Recorder {
         self.stats.newest = Some(time);
         self.coalescer.advance(time);
         self.sessions.advance(time);
-        let (key, _) = self.keyer.key_of(verdict.digest.source, verdict.digest.vlan);
+        let source = self.keyer.key_of(verdict.digest.source, verdict.digest.vlan);
+        let tenant = source.0.tenant;
         let totals = &mut self.stats.totals;
         totals.dequeued += 1;
         if verdict.is_of_victim() {
             totals.victims += 1;
             totals.open_alerts += 1;
-            self.coalescer.take(verdict, detection, key.tenant, 0);
+            self.coalescer.take(verdict, detection, tenant, 0);
         } else {
             totals.packets += 1;
             if let Some(count) = self.stats.levels.get_mut(verdict.level as usize) {
                 *count += 1;
             }
-            self.sessions.take(key, verdict, detection);
+            self.sessions.take(source, verdict, detection);
             if let Some(weight) = self.sampler.weight(verdict.level) {
                 totals.open_packets += 1;
-                self.coalescer.take(verdict, detection, key.tenant, weight);
+                self.coalescer.take(verdict, detection, tenant, weight);
             } else {
                 totals.sampled_out += 1;
             }

@@ -4,6 +4,7 @@
 //! only so many are stored.
 
 use std::collections::VecDeque;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use hashlink::LinkedHashMap;
 
@@ -24,9 +25,9 @@ const AT_ONCE: usize = 64;
 #[derive(Debug)]
 pub(super) struct Sessions {
     /// In the order of their last packets.
-    open: LinkedHashMap<SourceKey, OpenSession>,
+    open: BySource<OpenSession>,
     /// Those with something to report, in the order in which they began to have it: since when.
-    changed: LinkedHashMap<SourceKey, Timestamp>,
+    changed: BySource<Timestamp>,
     open_max: usize,
     idle_nanos: u64,
     report_nanos: u64,
@@ -35,6 +36,42 @@ pub(super) struct Sessions {
     stored: u64,
     closed: u64,
     not_stored: u64,
+}
+
+/// By source, in an order of its own.
+type BySource<T> = LinkedHashMap<Source, T, BuildHasherDefault<HashedAlready>>;
+
+/// A source with its hash, which a [`Keyer`](crate::sources::Keyer) made under its key: it is not hashed again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Source {
+    key: SourceKey,
+    hash: u64,
+}
+
+impl Hash for Source {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+/// Gives back the one number that it is given.
+#[derive(Debug, Default)]
+struct HashedAlready(u64);
+
+impl Hasher for HashedAlready {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
 }
 
 /// A session as it stands, and what came to it since it was last reported.
@@ -47,8 +84,8 @@ pub(super) struct SessionReport {
 impl Sessions {
     pub(super) fn new(params: &EventParams) -> Self {
         Self {
-            open: LinkedHashMap::new(),
-            changed: LinkedHashMap::new(),
+            open: BySource::default(),
+            changed: BySource::default(),
             open_max: params.open_sessions_max.max(1),
             idle_nanos: nanos(params.session_idle),
             report_nanos: nanos(params.session_report),
@@ -60,30 +97,35 @@ impl Sessions {
         }
     }
 
-    /// Adds a packet to the session of its source.
-    pub(super) fn take(&mut self, key: SourceKey, verdict: &Verdict, detection: &Detection) {
+    /// Adds a packet to the session of its source, whose key and hash the keyer made.
+    pub(super) fn take(
+        &mut self,
+        (key, hash): (SourceKey, u64),
+        verdict: &Verdict,
+        by: &Detection,
+    ) {
+        let source = Source { key, hash };
         let time = verdict.digest.time;
-        if let Some(session) = self.open.to_back(&key)
+        let found = self.open.to_back(&source);
+        let is_new = found.is_none();
+        if let Some(session) = found
             && !session.was_silent(time, self.idle_nanos)
         {
-            if session.add(verdict, detection) {
-                self.changed.insert(key, time);
+            if session.add(verdict, by) {
+                self.changed.insert(source, time);
             }
             return;
         }
-        if let Some(ended) = self.open.remove(&key) {
-            self.end(&key, ended, SessionState::Idle);
-        }
-        if self.open.len() >= self.open_max
-            && let Some((longest_silent, ended)) = self.open.pop_front()
-        {
-            self.end(&longest_silent, ended, SessionState::Evicted);
+        if is_new {
+            self.make_room();
+        } else if let Some(ended) = self.open.remove(&source) {
+            self.end(&source, ended, SessionState::Idle);
         }
         let mut session = OpenSession::begin(time);
-        if session.add(verdict, detection) {
-            self.changed.insert(key, time);
+        if session.add(verdict, by) {
+            self.changed.insert(source, time);
         }
-        self.open.insert(key, session);
+        self.open.insert(source, session);
     }
 
     /// Closes what was silent for the idle time at `time`, and reports what has something to report for long enough: of
@@ -109,8 +151,8 @@ impl Sessions {
 
     /// Closes all.
     pub(super) fn finish(&mut self) {
-        while let Some((key, ended)) = self.open.pop_front() {
-            self.end(&key, ended, SessionState::Stopped);
+        while let Some((source, ended)) = self.open.pop_front() {
+            self.end(&source, ended, SessionState::Stopped);
         }
     }
 
@@ -134,13 +176,21 @@ impl Sessions {
         self.not_stored
     }
 
+    fn make_room(&mut self) {
+        if self.open.len() >= self.open_max
+            && let Some((source, longest_silent)) = self.open.pop_front()
+        {
+            self.end(&source, longest_silent, SessionState::Evicted);
+        }
+    }
+
     fn close_if_silent(&mut self, time: Timestamp) -> bool {
         let front = self.open.front();
         if !front.is_some_and(|(_, session)| session.was_silent(time, self.idle_nanos)) {
             return false;
         }
-        if let Some((key, ended)) = self.open.pop_front() {
-            self.end(&key, ended, SessionState::Idle);
+        if let Some((source, ended)) = self.open.pop_front() {
+            self.end(&source, ended, SessionState::Idle);
         }
         true
     }
@@ -150,24 +200,24 @@ impl Sessions {
         if !self.changed.front().is_some_and(|(_, since)| due(since)) {
             return false;
         }
-        if let Some((key, _)) = self.changed.pop_front()
-            && let Some(session) = self.open.get_mut(&key)
+        if let Some((source, _)) = self.changed.pop_front()
+            && let Some(session) = self.open.get_mut(&source)
         {
             session.waits = false;
             if admit(&mut self.budget, &mut self.stored, session) {
-                self.reports.extend(session.report(&key, SessionState::Open));
+                self.reports.extend(session.report(&source.key, SessionState::Open));
             }
         }
         true
     }
 
-    fn end(&mut self, key: &SourceKey, mut session: OpenSession, state: SessionState) {
+    fn end(&mut self, source: &Source, mut session: OpenSession, state: SessionState) {
         if session.waits {
-            self.changed.remove(key);
+            self.changed.remove(source);
         }
         self.closed += 1;
         if admit(&mut self.budget, &mut self.stored, &mut session) {
-            self.reports.extend(session.report(key, state));
+            self.reports.extend(session.report(&source.key, state));
         } else {
             self.not_stored += 1;
         }

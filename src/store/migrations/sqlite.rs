@@ -18,6 +18,17 @@ pub(super) const STEPS: [Step; 1] = [Step {
 /// How long another program's migration is waited for.
 const BUSY_MAX: Duration = Duration::from_secs(10);
 
+/// Holds a file against the version of this program, and changes nothing.
+///
+/// # Errors
+///
+/// When it is another one, or can't be read.
+pub(in crate::store) fn check(connection: &Connection) -> Result<(), StoreError> {
+    let store = name(connection);
+    let found = version(connection).map_err(|error| fault(&store, &error))?;
+    compare(&store, found.unwrap_or(0))
+}
+
 /// Brings a fresh, empty file to the version of this program and checks any other. Returns the version that it had; 0 for none.
 ///
 /// # Errors
@@ -35,9 +46,7 @@ pub(in crate::store) fn ensure(connection: &mut Connection) -> Result<u32, Store
 
 /// Takes the steps that are missing, making the file if need be.
 pub(super) fn migrate(path: &Path) -> Result<u32, StoreError> {
-    let store = format!("sqlite:{}", path.display());
-    let mut connection = Connection::open(path).map_err(|error| fault(&store, &error))?;
-    apply(&mut connection)
+    apply(&mut crate::store::sqlite::create(path)?)
 }
 
 fn apply(connection: &mut Connection) -> Result<u32, StoreError> {

@@ -10,7 +10,7 @@
 //! | `copy`       | events as binary COPY wants them                                                 |
 //! | `records`    | everything else of a batch as columns of a statement                             |
 //! | `maintenance`| partitions made ahead, what is too old removed and counted                       |
-//! | `reader`     | the reading side                                                                 |
+//! | `reader`     | the reading side, over connections of `pool`; `rows` reads its answers            |
 
 mod commit;
 mod config;
@@ -18,8 +18,10 @@ mod connection;
 mod copy;
 mod maintenance;
 mod passfile;
+mod pool;
 mod reader;
 mod records;
+mod rows;
 mod store;
 mod tls;
 

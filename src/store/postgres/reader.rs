@@ -1,143 +1,242 @@
 //! The reading side.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::{PostgresConfig, unbuilt};
+use super::PostgresConfig;
+use super::pool::{Lent, ReadPool};
 use crate::event::EventId;
 use crate::store::StoreError;
+use crate::store::query::answer::{self, Keyed, page_rows};
+use crate::store::query::rows::{self, Columns, OddRow};
+use crate::store::query::sql::{self, Dialect, Last, Question, Sql};
 use crate::store::query::{
-    EpochLedger, EventFilter, IncidentChange, IncidentFilter, Label, Network, Page, PageKey,
-    Profile, ProfileKey, QueryError, SessionFilter, Stats, StoredEvent, StoredIncident,
+    EpochLedger, EventFilter, IncidentChange, IncidentFilter, Label, Network, PAGE_ROWS_MAX, Page,
+    PageKey, Profile, ProfileKey, QueryError, SessionFilter, Stats, StoredEvent, StoredIncident,
     StoredSession, TimelineBucket,
 };
 use crate::time::Timestamp;
 
-/// The reading side.
+const DIALECT: Dialect = Dialect::Postgres;
+
+/// The reading side. Has to be asked on a runtime of tokio's.
 #[derive(Clone, Debug)]
-pub struct Reader;
+pub struct Reader(ReadPool);
 
 impl Reader {
     pub(in crate::store) fn open(
-        _config: &PostgresConfig,
-        _connections: usize,
+        config: &PostgresConfig,
+        connections: usize,
     ) -> Result<Self, StoreError> {
-        Err(unbuilt())
+        ReadPool::new(config, connections).map(Self)
     }
 
     pub(in crate::store) async fn version(&self) -> Result<String, QueryError> {
-        Err(unbuilt().into())
+        let version = self.one(sql::version(DIALECT), rows::text).await?;
+        // Distributions add their own after a blank.
+        Ok(format!("PostgreSQL {}", version.split(' ').next().unwrap_or_default()))
     }
 
     pub(in crate::store) async fn events(
         &self,
-        _filter: &EventFilter,
-        _after: Option<PageKey>,
-        _limit: u32,
+        filter: &EventFilter,
+        after: Option<PageKey>,
+        limit: u32,
     ) -> Result<Page<StoredEvent>, QueryError> {
-        Err(unbuilt().into())
+        let limit = page_rows(limit);
+        self.page(sql::events(DIALECT, filter, after, limit + 1), limit, rows::event).await
     }
 
     pub(in crate::store) async fn event(
         &self,
-        _id: EventId,
+        id: EventId,
     ) -> Result<Option<StoredEvent>, QueryError> {
-        Err(unbuilt().into())
+        let statement = sql::event(DIALECT, id);
+        Ok(self.all(statement, rows::event).await?.pop())
     }
 
     pub(in crate::store) async fn events_by_id(
         &self,
-        _ids: &[EventId],
+        ids: &[EventId],
     ) -> Result<Vec<StoredEvent>, QueryError> {
-        Err(unbuilt().into())
+        let ids = ids.get(..PAGE_ROWS_MAX as usize).unwrap_or(ids);
+        let found = self.all(sql::events_by_id(ids), rows::event).await?;
+        let by_id: HashMap<EventId, StoredEvent> =
+            found.into_iter().map(|event| (event.id(), event)).collect();
+        Ok(ids.iter().filter_map(|id| by_id.get(id).cloned()).collect())
     }
 
     pub(in crate::store) async fn events_since(
         &self,
-        _after: EventId,
-        _limit: u32,
+        after: EventId,
+        limit: u32,
     ) -> Result<Vec<StoredEvent>, QueryError> {
-        Err(unbuilt().into())
+        self.all(sql::events_since(DIALECT, after, page_rows(limit)), rows::event).await
     }
 
     pub(in crate::store) async fn stats(
         &self,
-        _from: Option<Timestamp>,
-        _to: Option<Timestamp>,
+        from: Option<Timestamp>,
+        to: Option<Timestamp>,
     ) -> Result<Stats, QueryError> {
-        Err(unbuilt().into())
+        let sums = sql::stats(DIALECT, from, to);
+        let sources = sql::sources_seen(DIALECT, from, to);
+        let mut lent = self.0.lend().await?;
+        let sums = all(&mut lent, &sums, rows::level_sums).await?;
+        let sources = one(&mut lent, &sources, rows::count).await?;
+        Ok(answer::stats(&sums, sources))
     }
 
     pub(in crate::store) async fn timeline(
         &self,
-        _from: Timestamp,
-        _to: Timestamp,
-        _bucket: Duration,
+        from: Timestamp,
+        to: Timestamp,
+        bucket: Duration,
     ) -> Result<Vec<TimelineBucket>, QueryError> {
-        Err(unbuilt().into())
+        self.all(sql::timeline(DIALECT, from, to, bucket), rows::bucket).await.map(answer::timeline)
     }
 
     pub(in crate::store) async fn span(
         &self,
     ) -> Result<Option<(Timestamp, Timestamp)>, QueryError> {
-        Err(unbuilt().into())
+        self.one(sql::span(DIALECT), rows::span).await
     }
 
     pub(in crate::store) async fn sources(
         &self,
-        _network: Option<Network>,
-        _after: Option<ProfileKey>,
-        _limit: u32,
+        network: Option<Network>,
+        after: Option<ProfileKey>,
+        limit: u32,
     ) -> Result<Page<Profile, ProfileKey>, QueryError> {
-        Err(unbuilt().into())
+        let limit = page_rows(limit);
+        self.page(sql::profiles(DIALECT, network, after, limit + 1), limit, rows::profile).await
     }
 
     pub(in crate::store) async fn source(
         &self,
-        _source: IpAddr,
+        source: IpAddr,
     ) -> Result<Vec<Profile>, QueryError> {
-        Err(unbuilt().into())
+        let statement = sql::profiles_of(DIALECT, Network::of(source), PAGE_ROWS_MAX);
+        self.all(statement, rows::profile).await
     }
 
     pub(in crate::store) async fn sessions(
         &self,
-        _filter: &SessionFilter,
-        _after: Option<PageKey>,
-        _limit: u32,
+        filter: &SessionFilter,
+        after: Option<PageKey>,
+        limit: u32,
     ) -> Result<Page<StoredSession>, QueryError> {
-        Err(unbuilt().into())
+        let limit = page_rows(limit);
+        self.page(sql::sessions(DIALECT, filter, after, limit + 1), limit, rows::session).await
     }
 
     pub(in crate::store) async fn incidents(
         &self,
-        _filter: &IncidentFilter,
-        _after: Option<PageKey>,
-        _limit: u32,
+        filter: &IncidentFilter,
+        after: Option<PageKey>,
+        limit: u32,
     ) -> Result<Page<StoredIncident>, QueryError> {
-        Err(unbuilt().into())
+        let limit = page_rows(limit);
+        self.page(sql::incidents(DIALECT, filter, after, limit + 1), limit, rows::incident).await
     }
 
     pub(in crate::store) async fn change_incident(
         &self,
-        _id: EventId,
-        _change: &IncidentChange,
-        _now: Timestamp,
+        id: EventId,
+        change: &IncidentChange,
+        now: Timestamp,
     ) -> Result<Option<StoredIncident>, QueryError> {
-        Err(unbuilt().into())
+        let change = sql::change_incident(DIALECT, id, change, now);
+        let changed = sql::incident(DIALECT, id);
+        let mut lent = self.0.lend().await?;
+        lent.begin_change().await?;
+        lent.rows(&change).await?;
+        let changed = all(&mut lent, &changed, rows::incident).await?.pop();
+        lent.commit().await?;
+        Ok(changed)
     }
 
     pub(in crate::store) async fn label_event(
         &self,
-        _id: EventId,
-        _label: &Label,
+        id: EventId,
+        label: &Label,
     ) -> Result<bool, QueryError> {
-        Err(unbuilt().into())
+        let exists = sql::event_exists(DIALECT, id);
+        let label = sql::label_event(DIALECT, id, label);
+        let mut lent = self.0.lend().await?;
+        lent.begin_change().await?;
+        let exists = all(&mut lent, &exists, rows::count).await?.pop().is_some();
+        if exists {
+            lent.rows(&label).await?;
+        }
+        lent.commit().await?;
+        Ok(exists)
     }
 
     pub(in crate::store) async fn ledgers(
         &self,
-        _limit: u32,
+        limit: u32,
     ) -> Result<Vec<EpochLedger>, QueryError> {
-        Err(unbuilt().into())
+        self.all(sql::ledgers(DIALECT, page_rows(limit)), rows::ledger).await
     }
+
+    /// All rows of one statement.
+    async fn all<T>(&self, statement: Sql, read: Read<T>) -> Result<Vec<T>, QueryError> {
+        all(&mut self.0.lend().await?, &statement, read).await
+    }
+
+    /// The only row of a statement.
+    async fn one<T>(&self, statement: Sql, read: Read<T>) -> Result<T, QueryError> {
+        one(&mut self.0.lend().await?, &statement, read).await
+    }
+
+    /// A page of at most `limit` rows; the question is about one more.
+    async fn page<T: Keyed>(
+        &self,
+        question: Question,
+        limit: u32,
+        read: Read<T>,
+    ) -> Result<Page<T, T::Key>, QueryError> {
+        let mut lent = self.0.lend().await?;
+        let found = rows_of(&mut lent, &question, limit, read).await?;
+        Ok(answer::page(found, limit))
+    }
+}
+
+/// How a row is read.
+type Read<T> = fn(&dyn Columns) -> Result<T, OddRow>;
+
+/// The rows of the first statement whose answer counts.
+async fn rows_of<T>(
+    lent: &mut Lent<'_>,
+    question: &Question,
+    limit: u32,
+    read: Read<T>,
+) -> Result<Vec<T>, QueryError> {
+    for attempt in &question.tries {
+        let rows = all(lent, attempt, read).await?;
+        if rows.len() > limit as usize {
+            return Ok(rows);
+        }
+    }
+    match &question.last {
+        Last::Sql(statement) => all(lent, statement, read).await,
+        // The planner knows better than to need several; any of them answers.
+        Last::Cheapest(ways) => match ways.first() {
+            Some(way) => all(lent, &way.rows, read).await,
+            None => Ok(Vec::new()),
+        },
+    }
+}
+
+async fn all<T>(lent: &mut Lent<'_>, statement: &Sql, read: Read<T>) -> Result<Vec<T>, QueryError> {
+    let rows = lent.rows(statement).await?;
+    rows.iter().map(|row| read(row).map_err(|fault| lent.odd(&fault))).collect()
+}
+
+/// The only row of an answer.
+async fn one<T>(lent: &mut Lent<'_>, statement: &Sql, read: Read<T>) -> Result<T, QueryError> {
+    let found = all(lent, statement, read).await?.pop();
+    found.ok_or_else(|| lent.odd(&OddRow::new(0, "is missing")))
 }

@@ -2,13 +2,15 @@
 //!
 //! Lists are paged by key, newest first, never by offset. Every question has a limit of rows and of time.
 
+pub(super) mod answer;
 mod network;
+pub(super) mod rows;
 pub(super) mod sql;
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::event::{Epoch, Event, EventId, Incident, Marker, Session, SessionState, Side};
+use crate::event::{Epoch, Event, EventId, Incident, Marker, Session, SessionState};
 use crate::store::{Location, StoreError};
 use crate::time::Timestamp;
 use crate::verdict::Level;
@@ -101,6 +103,14 @@ pub struct StoredEvent {
     pub event: Event,
     /// What a person said of it.
     pub label: Option<Label>,
+}
+
+impl StoredEvent {
+    /// Its name.
+    #[must_use]
+    pub const fn id(&self) -> EventId {
+        EventId { epoch: self.epoch, number: self.event.number }
+    }
 }
 
 /// What a person says of an event.
@@ -461,9 +471,4 @@ impl Queries {
     pub async fn ledgers(&self, limit: u32) -> Result<Vec<EpochLedger>, QueryError> {
         ask!(self, reader => reader.ledgers(limit))
     }
-}
-
-/// Which address of a packet a stored number names.
-pub(super) const fn side_of(number: i16) -> Side {
-    if number == 1 { Side::Destination } else { Side::Source }
 }

@@ -2,6 +2,7 @@
 
 mod coalescing;
 mod conservation;
+mod cost;
 mod description;
 mod incidents;
 mod oracle;

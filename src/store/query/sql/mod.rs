@@ -22,8 +22,10 @@ pub(in crate::store) use ledgers::ledgers;
 pub(in crate::store) use lists::{
     change_incident, incident, incidents, profiles, profiles_of, sessions,
 };
-pub(in crate::store) use page::{Last, Question, Way};
-pub(in crate::store) use sums::{SOURCES_COUNTED_MAX, sources_seen, span, stats, timeline};
+pub(in crate::store) use page::{Last, Question};
+pub(in crate::store) use sums::{
+    SOURCES_COUNTED_MAX, sources_seen, span, stats, timeline, version,
+};
 
 /// Whose SQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

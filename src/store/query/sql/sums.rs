@@ -62,6 +62,17 @@ pub(in crate::store) fn timeline(
     sql
 }
 
+/// The version of the store, in its own words.
+pub(in crate::store) fn version(dialect: Dialect) -> Sql {
+    let mut sql = Sql::new(dialect);
+    // SQLite's library answers without the file; its list of tables does not.
+    sql.push_for(
+        "SELECT current_setting('server_version')",
+        "SELECT sqlite_version() FROM (SELECT count(*) FROM sqlite_master)",
+    );
+    sql
+}
+
 /// When the oldest and the newest event began; nulls without any.
 pub(in crate::store) fn span(dialect: Dialect) -> Sql {
     let mut sql = Sql::new(dialect);
