@@ -15,6 +15,7 @@ mod detection; // one snapshot, one version, replaced whole or not at all
 mod evaluate; // labels and judged packets in, detection quality out
 mod features; // each of the 15, against an oracle that looks at every earlier packet again
 mod intel; // feeds on disk in, what is known of an address out
+mod metrics; // figures, read by another parser, held against the manual and the alert rules
 mod oracle; // that oracle
 mod openapi; // the committed contract against the handlers
 mod makefile; // the demo is as new as the program that generates it
