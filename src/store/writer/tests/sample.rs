@@ -23,6 +23,7 @@ pub(in super::super) fn batch(number: u64, rows: usize) -> Batch {
         incidents: Vec::new(),
         profiles: Vec::new(),
         markers: Vec::new(),
+        leftovers: Vec::new(),
     }
 }
 
