@@ -17,4 +17,5 @@ mod replay; // capture files in, verdicts out: the whole data path
 mod rules; // the default rules against attacks, honest texts and captures
 mod rust_source; // words and paths of Rust source, for architecture
 mod sklearn_parity; // imported forests against the scores of scikit-learn
+mod spool; // a full disk, kill -9: what the writer keeps on disk
 mod synth; // the traffic generator, seen from the wire: frames, labels, conversations
