@@ -2,6 +2,8 @@
 
 mod support; // the program, generated traffic, places to write to
 mod cluster; // a PostgreSQL server of the tests' own
+mod batches; // batches of events, large ones from a seed and odd ones
+mod places; // fresh stores of both kinds, and a model of what they hold
 
 mod architecture; // who imports whom, what the data path does without, how files look
 mod capture; // captures of others, and other programs on captures written here
@@ -20,4 +22,5 @@ mod replay; // capture files in, verdicts out: the whole data path
 mod rules; // the default rules against attacks, honest texts and captures
 mod rust_source; // words and paths of Rust source, for architecture
 mod sklearn_parity; // imported forests against the scores of scikit-learn
+mod store; // the contract of a store, held against both: rows, ledger, audit, retention
 mod synth; // the traffic generator, seen from the wire: frames, labels, conversations
