@@ -30,6 +30,12 @@ impl Epoch {
         if number < 0 { None } else { Some(Self(number)) }
     }
 
+    /// When the run started, to the millisecond.
+    #[must_use]
+    pub const fn started(self) -> Timestamp {
+        Timestamp::from_nanos((self.0 >> RANDOM_BITS).saturating_mul(1_000_000))
+    }
+
     /// As stored.
     #[must_use]
     pub const fn stored(self) -> i64 {
@@ -96,6 +102,7 @@ mod tests {
         let id = EventId { epoch, number: 17 };
         assert_eq!(id.to_string().parse(), Ok(id));
         assert!(Epoch::new(Timestamp::from_secs(1_790_000_001), 0) > epoch);
+        assert_eq!(epoch.started(), Timestamp::from_secs(1_790_000_000));
     }
 
     #[test]

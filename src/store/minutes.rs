@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use super::score::threat_score;
 use crate::event::Event;
 use crate::time::{NANOS_PER_SECOND, Timestamp};
 use crate::verdict::Level;
@@ -49,31 +50,58 @@ pub struct MinuteSums {
     pub score_micros: u64,
 }
 
+/// What of a row is summed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Summed {
+    /// When its first packet passed.
+    pub first: Timestamp,
+    /// The verdict.
+    pub level: Level,
+    /// Packets.
+    pub count: u64,
+    /// Verdicts about a victim.
+    pub alerts: u64,
+    /// The threat score, 0 to 1.
+    pub threat_score: f32,
+}
+
+impl From<&Event> for Summed {
+    fn from(event: &Event) -> Self {
+        Self {
+            first: event.first,
+            level: event.level,
+            count: event.count,
+            alerts: event.alerts,
+            threat_score: threat_score(event.total),
+        }
+    }
+}
+
 impl MinuteSums {
-    /// The sums of these events, by minute and verdict.
-    pub fn of<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<Self> {
+    /// The sums of these events, or of what is stored of them, by minute and verdict.
+    pub fn of(rows: impl IntoIterator<Item = impl Into<Summed>>) -> Vec<Self> {
         let mut sums = BTreeMap::new();
-        for event in events {
-            let nanos = event.first.as_nanos();
+        for row in rows {
+            let Summed { first, level, count, alerts, threat_score } = row.into();
+            let nanos = first.as_nanos();
             let minute = Timestamp::from_nanos(nanos - nanos.rem_euclid(MINUTE_NANOS));
-            let level = event.level;
             let empty = Self { minute, level, events: 0, packets: 0, alerts: 0, score_micros: 0 };
             let sums = sums.entry((minute, level)).or_insert(empty);
             sums.events += 1;
-            sums.packets += event.count;
-            sums.alerts += event.alerts;
-            sums.score_micros += event.count.saturating_mul(score_micros(event.total));
+            sums.packets += count;
+            sums.alerts += alerts;
+            sums.score_micros += count.saturating_mul(score_micros(threat_score));
         }
         sums.into_values().collect()
     }
 }
 
-/// The threat score of a weighted sum, in whole millionths.
+/// A threat score in whole millionths.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "a threat score is from 0 to 1, and the cast saturates"
 )]
-fn score_micros(total: f32) -> u64 {
-    (f64::from(total / 100.0) * MICROS + 0.5) as u64
+fn score_micros(threat_score: f32) -> u64 {
+    (f64::from(threat_score) * MICROS + 0.5) as u64
 }

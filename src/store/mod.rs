@@ -16,6 +16,7 @@ mod location;
 mod migrations;
 pub mod minutes;
 pub mod postgres;
+mod printable;
 pub mod query;
 mod score;
 pub mod sqlite;
@@ -24,7 +25,7 @@ pub mod writer;
 use crate::event::Batch;
 use crate::time::Timestamp;
 
-pub use audit::{AuditReport, EpochAudit, audit};
+pub use audit::{AuditReport, EpochAudit, Sums, audit};
 pub use location::{Location, LocationError};
 pub use migrations::{SCHEMA_VERSION, migrate};
 
@@ -77,6 +78,8 @@ pub struct Maintained {
     pub bytes: u64,
     /// Rows of events in it, as far as it can tell cheaply.
     pub rows_estimate: u64,
+    /// Whether it stopped so as not to stand in the way of the next batch, with more to do: to be called again soon.
+    pub unfinished: bool,
 }
 
 /// How long things are kept.

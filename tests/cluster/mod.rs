@@ -6,6 +6,8 @@
 
 #![cfg(test)]
 
+pub(crate) mod proxy;
+
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -153,6 +155,18 @@ impl Cluster {
             .args(["-p", &self.port.to_string(), "-d", database, "-c", statement]));
         assert!(output.status.success(), "{statement}: {}", text(&output.stderr));
         text(&output.stdout).trim_end().to_owned()
+    }
+
+    /// Runs commands with psql, one in each line, in one session.
+    pub(crate) fn psql_script(&self, database: &str, commands: &str) {
+        let script = self.folder.join("script");
+        std::fs::write(&script, commands).expect("the cluster's folder can be written");
+        let output = run(Command::new(self.programs.join("psql"))
+            .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-U", SUPERUSER, "-h"])
+            .arg(&self.folder)
+            .args(["-p", &self.port.to_string(), "-d", database, "-f"])
+            .arg(&script));
+        assert!(output.status.success(), "{}", text(&output.stderr));
     }
 
     /// The postmaster and its children, by number.

@@ -25,7 +25,7 @@ pub(in crate::store) async fn check(
     config: &PostgresConfig,
     client: &Client,
 ) -> Result<(), StoreError> {
-    let found = config.answer(config.answer_within(), version(client)).await?;
+    let found = config.answer(version(client)).await?;
     compare(&config.to_string(), found)
 }
 

@@ -46,9 +46,7 @@ pub(in crate::store) fn ensure(connection: &mut Connection) -> Result<u32, Store
 
 /// Takes the steps that are missing, making the file if need be.
 pub(super) fn migrate(path: &Path) -> Result<u32, StoreError> {
-    let store = format!("sqlite:{}", path.display());
-    let mut connection = Connection::open(path).map_err(|error| fault(&store, &error))?;
-    apply(&mut connection)
+    apply(&mut crate::store::sqlite::create(path)?)
 }
 
 fn apply(connection: &mut Connection) -> Result<u32, StoreError> {

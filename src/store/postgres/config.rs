@@ -81,11 +81,6 @@ impl PostgresConfig {
         self
     }
 
-    /// How long a server may be silent.
-    pub(in crate::store) const fn answer_within(&self) -> Duration {
-        self.answer_within
-    }
-
     /// Reads a URL; `environment` has what it leaves open.
     fn parse(text: &str, environment: &Environment<'_>) -> Result<Self, String> {
         const SHAPE: &str = "must be postgres://user:password@host:port/database, or postgres: alone for what PGHOST, PGUSER and so on say";

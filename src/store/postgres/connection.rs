@@ -4,9 +4,10 @@ use std::error::Error as _;
 use std::future::Future;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use tokio::task::AbortHandle;
 use tokio_postgres::config::{SslMode, TargetSessionAttrs};
-use tokio_postgres::{Client, Config};
+use tokio_postgres::{Client, Config, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::config::{Encryption, PostgresConfig};
@@ -47,7 +48,7 @@ impl PostgresConfig {
     /// `Away` or `Refused`, by whose fault it is.
     pub(in crate::store) async fn connect(&self, role: Role) -> Result<Link, StoreError> {
         let (config, tls) = self.settings(role)?;
-        let (client, connection) = self.answer(self.answer_within, config.connect(tls)).await?;
+        let (client, connection) = self.answer(config.connect(tls)).await?;
         // How a connection ends is told by the statements that it leaves unanswered.
         let task = tokio::spawn(async move { drop(connection.await) }).abort_handle();
         Ok(Link { client, task })
@@ -118,8 +119,16 @@ impl PostgresConfig {
         )
     }
 
-    /// Waits for the server, but not for longer than `limit`.
+    /// Waits for the server, but not for longer than it may be silent.
     pub(in crate::store) async fn answer<T>(
+        &self,
+        question: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, StoreError> {
+        self.answer_by(self.answer_within, question).await
+    }
+
+    /// Waits for the server, but not for longer than `limit`.
+    pub(in crate::store) async fn answer_by<T>(
         &self,
         limit: Duration,
         question: impl Future<Output = Result<T, tokio_postgres::Error>>,
@@ -135,6 +144,7 @@ impl PostgresConfig {
     pub(in crate::store) fn fault(&self, error: &tokio_postgres::Error) -> StoreError {
         let reason = reason(error);
         let refused = match error.code() {
+            Some(_) if is_rows_fault(error) => true,
             Some(code) => REFUSALS.iter().any(|class| code.code().starts_with(class)),
             None => is_certificates_fault(error) || is_configurations_fault(error),
         };
@@ -165,6 +175,20 @@ pub(super) fn reason(error: &tokio_postgres::Error) -> String {
     reason
 }
 
+/// Prepares statements, all sent before the first is answered.
+pub(super) async fn prepare_all<const N: usize>(
+    client: &Client,
+    statements: [&str; N],
+) -> Result<[Statement; N], tokio_postgres::Error> {
+    let prepared = try_join_all(statements.map(|statement| client.prepare(statement))).await?;
+    Ok(prepared.try_into().expect("there is one for each"))
+}
+
+/// Whether it is a row that the server refuses, not what is done with it: such a row is refused as often as it is tried.
+pub(super) fn is_rows_fault(error: &tokio_postgres::Error) -> bool {
+    error.code().is_some_and(|code| ROW_REFUSALS.iter().any(|class| code.code().starts_with(class)))
+}
+
 /// Whether the server's certificate was not believed, or it speaks no TLS at all.
 fn is_certificates_fault(error: &tokio_postgres::Error) -> bool {
     let mut source = error.source();
@@ -188,6 +212,10 @@ fn is_configurations_fault(error: &tokio_postgres::Error) -> bool {
 /// Classes of SQLSTATE (PostgreSQL manual, appendix A) that the operator has to do something about: a login that is not valid, a
 /// database or schema that is not there, a name or right that is missing.
 const REFUSALS: [&str; 4] = ["28", "3D", "3F", "42"];
+
+/// Classes that are about the values in a row: data, constraints, views' checks, limits of the program (a row too long for an index),
+/// exceptions raised by triggers.
+const ROW_REFUSALS: [&str; 5] = ["22", "23", "44", "54", "P0"];
 
 /// How long a statement may take on the server.
 const STATEMENT_MAX: Duration = Duration::from_secs(30);

@@ -5,17 +5,22 @@
 //! | `config`     | where the server is and how to log in: libpq's URL, environment, password file  |
 //! | `tls`        | whose certificates are believed                                                  |
 //! | `connection` | connections, time limits, whose fault an error is                                |
-//! | `store`      | the writing side: one connection, one transaction for each batch                 |
+//! | `store`      | the writing side: one connection, used by one thread                             |
+//! | `commit`     | one transaction for each batch, and what becomes of rows that are refused        |
 //! | `copy`       | events as binary COPY wants them                                                 |
 //! | `records`    | everything else of a batch as columns of a statement                             |
 //! | `maintenance`| partitions made ahead, what is too old removed and counted                       |
 //! | `reader`     | the reading side, over connections of `pool`; `rows` reads its answers            |
 
+mod commit;
 mod config;
 mod connection;
+mod copy;
+mod maintenance;
 mod passfile;
 mod pool;
 mod reader;
+mod records;
 mod rows;
 mod store;
 mod tls;
@@ -24,9 +29,3 @@ pub use config::PostgresConfig;
 pub(in crate::store) use connection::Role;
 pub use reader::Reader;
 pub use store::PostgresStore;
-
-use super::StoreError;
-
-fn unbuilt() -> StoreError {
-    StoreError::Refused { store: "postgres".to_owned(), reason: "not built yet".to_owned() }
-}

@@ -1,8 +1,33 @@
-//! PostgreSQL's writing side against a real server.
+//! PostgreSQL's writing side against a real server: kept to the bit, exactly once, whatever breaks.
 
 #![cfg(test)]
 
-use crate::cluster::{Cluster, Settings};
+mod batches;
+mod breaks;
+mod commits;
+mod login;
+mod maintenance;
+mod speed;
+
+use phantomnet::store::{self, Location, RetentionParams, Store, StoreError};
+
+use crate::cluster::{Cluster, Database, Settings};
+
+/// A fresh database of the shared server with our tables in it.
+fn migrated(name: &str) -> Database<'static> {
+    let database = Cluster::shared().database(name);
+    assert_eq!(store::migrate(&location(&database.url())).unwrap(), 0);
+    database
+}
+
+fn location(url: &str) -> Location {
+    url.parse().unwrap()
+}
+
+/// A store that keeps everything.
+fn open(url: &str) -> Result<Box<dyn Store>, StoreError> {
+    store::open(&location(url), RetentionParams { days: None, bytes: None })
+}
 
 #[test]
 fn a_cluster_answers_freezes_dies_and_starts_again() {

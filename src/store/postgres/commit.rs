@@ -1,0 +1,341 @@
+//! One batch, one transaction, and what to do with a row that the server refuses.
+//!
+//! ```text
+//!  first flight    BEGIN, ledger row, epoch, COPY          answer: was the batch there already?
+//!  second flight   rows ..., end of COPY, records, COMMIT  answer: done, or a row was refused
+//! ```
+//!
+//! Two round trips for a batch in which nothing is odd. If a row is refused, PostgreSQL has undone everything by then, and the
+//! batch is done again carefully: halves under savepoints, until the row that is to blame stands alone.
+
+use std::io::Cursor;
+use std::pin::Pin;
+
+use futures_util::SinkExt;
+use futures_util::future::{join3, join4, try_join};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, CopyInSink, Error, Row, Statement};
+
+use super::PostgresConfig;
+use super::connection::{Link, is_rows_fault, prepare_all, reason};
+use super::copy::{COPY, Rows};
+use super::records::{Records, Statements, big, system_time};
+use crate::event::{Batch, Event};
+use crate::store::printable::printable;
+use crate::store::{Committed, StoreError};
+use crate::time::Timestamp;
+
+/// Commits a batch, or finds it committed.
+pub(super) async fn commit(
+    config: &PostgresConfig,
+    session: &Session,
+    batch: &Batch,
+    now: Timestamp,
+) -> Result<Committed, StoreError> {
+    let commit = Commit {
+        config,
+        session,
+        batch,
+        now,
+        sensor: printable(&batch.sensor).into_owned(),
+        records: Records::of(batch, now, &session.records),
+    };
+    match commit.at_once().await? {
+        AtOnce::Committed => Ok(Committed::default()),
+        AtOnce::Already => commit.already().await,
+        AtOnce::Refused => commit.carefully().await,
+    }
+}
+
+/// A connection with its statements prepared.
+#[derive(Debug)]
+pub(super) struct Session {
+    link: Link,
+    ledger: Statement,
+    ledger_quarantine: Statement,
+    ledger_again: Statement,
+    epoch: Statement,
+    copy: Statement,
+    quarantine: Statement,
+    records: Statements,
+}
+
+impl Session {
+    pub(super) async fn prepare(config: &PostgresConfig, link: Link) -> Result<Self, StoreError> {
+        let own = [LEDGER, LEDGER_QUARANTINE, LEDGER_AGAIN, EPOCH, COPY, QUARANTINE];
+        let prepare = try_join(prepare_all(&link.client, own), Statements::prepare(&link.client));
+        let (own, records) = config.answer(prepare).await?;
+        let [ledger, ledger_quarantine, ledger_again, epoch, copy, quarantine] = own;
+        Ok(Self { link, ledger, ledger_quarantine, ledger_again, epoch, copy, quarantine, records })
+    }
+
+    pub(super) const fn client(&self) -> &Client {
+        &self.link.client
+    }
+}
+
+/// A batch on its way.
+struct Commit<'a> {
+    config: &'a PostgresConfig,
+    session: &'a Session,
+    batch: &'a Batch,
+    now: Timestamp,
+    sensor: String,
+    records: Records<'a>,
+}
+
+/// How the first try ended; in every case the transaction is over.
+enum AtOnce {
+    Committed,
+    Already,
+    Refused,
+}
+
+/// How a transaction began.
+enum Begun {
+    /// With the ledger row written, and COPY waiting for rows if it was asked for.
+    New(Option<Sink>),
+    /// The ledger row was there.
+    Already,
+}
+
+/// A value of a statement.
+type Parameter<'a> = &'a (dyn ToSql + Sync);
+
+/// An open COPY. Dropped before its end, it fails on the server.
+type Sink = Pin<Box<CopyInSink<Cursor<Vec<u8>>>>>;
+
+impl Commit<'_> {
+    /// The whole batch, on the assumption that nothing in it is odd.
+    async fn at_once(&self) -> Result<AtOnce, StoreError> {
+        let client = self.session.client();
+        let mut sink = match self.begin(!self.batch.events.is_empty()).await? {
+            Begun::New(sink) => sink,
+            Begun::Already => return Ok(AtOnce::Already),
+        };
+        if let Some(open) = &mut sink
+            && let Err(_reason) = self.send_rows(open, &self.batch.events).await?
+        {
+            drop(sink);
+            self.config.answer(client.batch_execute("ROLLBACK")).await?;
+            return Ok(AtOnce::Refused);
+        }
+        // Behind a statement that failed, COMMIT means ROLLBACK: it is the first error that counts.
+        let end = join3(finish(sink), self.records.send(client), client.batch_execute("COMMIT"));
+        match self.config.answer(async { Ok(end.await) }).await? {
+            (Ok(()), Ok(()), Ok(())) => Ok(AtOnce::Committed),
+            (Err(error), _, _) if is_rows_fault(&error) => Ok(AtOnce::Refused),
+            (Err(error), _, _) | (_, Err(error), _) | (_, _, Err(error)) => {
+                Err(self.config.fault(&error))
+            }
+        }
+    }
+
+    /// The whole batch, but for the rows that the server refuses.
+    async fn carefully(&self) -> Result<Committed, StoreError> {
+        let client = self.session.client();
+        if let Begun::Already = self.begin(false).await? {
+            return self.already().await;
+        }
+        let mut committed = Committed::default();
+        // The next part is the last one: rows are copied in their order.
+        let mut parts = vec![&*self.batch.events];
+        while let Some(part) = parts.pop() {
+            match (self.copy_part(part).await?, part) {
+                (Ok(()), _) => {}
+                (Err(reason), [event]) => self.set_aside(event, &reason, &mut committed).await?,
+                (Err(_reason), several) => {
+                    let (first, second) = several.split_at(several.len() / 2);
+                    parts.extend([second, first]);
+                }
+            }
+        }
+        let (rows, packets, alerts) = (
+            big(committed.quarantined_rows),
+            big(committed.quarantined_packets),
+            big(committed.quarantined_alerts),
+        );
+        let (epoch, number) = self.key();
+        let values: [Parameter<'_>; 6] = [&self.sensor, &epoch, &number, &rows, &packets, &alerts];
+        let end = join3(
+            client.execute(&self.session.ledger_quarantine, &values),
+            self.records.send(client),
+            client.batch_execute("COMMIT"),
+        );
+        let (ledger, records, end) = self.config.answer(async { Ok(end.await) }).await?;
+        ledger.map(drop).and(records).and(end).map_err(|error| self.config.fault(&error))?;
+        Ok(committed)
+    }
+
+    /// What an earlier try has committed.
+    async fn already(&self) -> Result<Committed, StoreError> {
+        let client = self.session.client();
+        let (epoch, number) = self.key();
+        let key: [Parameter<'_>; 3] = [&self.sensor, &epoch, &number];
+        let found = client.query_one(&self.session.ledger_again, &key);
+        let found = self.config.answer(found).await?;
+        Ok(Committed {
+            already: true,
+            quarantined_rows: count(&found, 0),
+            quarantined_packets: count(&found, 1),
+            quarantined_alerts: count(&found, 2),
+        })
+    }
+
+    /// Opens the transaction: the ledger row, the epoch's row, and COPY if there is something to copy.
+    async fn begin(&self, copy: bool) -> Result<Begun, StoreError> {
+        let (session, client) = (self.session, self.session.client());
+        let (epoch, number) = self.key();
+        let [rows, packets, alerts] = self.sums();
+        let recorded = system_time(self.now);
+        let open = async {
+            if !copy {
+                return Ok(None);
+            }
+            client.copy_in(&session.copy).await.map(|sink| Some(Box::pin(sink)))
+        };
+        let started = system_time(self.batch.epoch.started());
+        let ledger: [Parameter<'_>; 7] =
+            [&self.sensor, &epoch, &number, &recorded, &rows, &packets, &alerts];
+        let run: [Parameter<'_>; 3] = [&epoch, &self.sensor, &started];
+        // Polled, and so sent, in this order before the first is answered.
+        let first = join4(
+            client.batch_execute("BEGIN"),
+            client.query_opt(&session.ledger, &ledger),
+            client.execute(&session.epoch, &run),
+            open,
+        );
+        let (begin, ledger, epoch, sink) = self.config.answer(async { Ok(first.await) }).await?;
+        let failed = |error: Error| self.config.fault(&error);
+        begin.map_err(failed)?;
+        let new = ledger.map_err(failed)?.is_some();
+        epoch.map_err(failed)?;
+        let sink = sink.map_err(failed)?;
+        if new {
+            return Ok(Begun::New(sink));
+        }
+        drop(sink);
+        self.config.answer(client.batch_execute("ROLLBACK")).await?;
+        Ok(Begun::Already)
+    }
+
+    /// Copies rows under a savepoint. Inside, why one of them was refused: then none is there.
+    async fn copy_part(&self, events: &[Event]) -> Result<Result<(), String>, StoreError> {
+        let client = self.session.client();
+        let open =
+            try_join(client.batch_execute("SAVEPOINT part"), client.copy_in(&self.session.copy));
+        let ((), sink) = self.config.answer(open).await?;
+        let mut sink = Box::pin(sink);
+        let copied = match self.send_rows(&mut sink, events).await? {
+            Ok(()) => {
+                // The inner result is the rows' own fault.
+                let copied = async {
+                    match finish(Some(sink)).await {
+                        Err(error) if is_rows_fault(&error) => Ok(Err(reason(&error))),
+                        other => other.map(Ok),
+                    }
+                };
+                self.config.answer(copied).await?
+            }
+            Err(reason) => {
+                drop(sink);
+                Err(reason)
+            }
+        };
+        let end = match &copied {
+            Ok(()) => "RELEASE SAVEPOINT part",
+            Err(_) => "ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part",
+        };
+        self.config.answer(client.batch_execute(end)).await?;
+        Ok(copied)
+    }
+
+    /// Writes rows into an open COPY. Inside, why one of them can't even be written.
+    async fn send_rows(
+        &self,
+        sink: &mut Sink,
+        events: &[Event],
+    ) -> Result<Result<(), String>, StoreError> {
+        let mut rows = Rows::new(self.batch.epoch, self.now);
+        for event in events {
+            if let Err(reason) = rows.push(event) {
+                return Ok(Err(reason));
+            }
+            if rows.len() >= CHUNK {
+                let chunk = rows.take(CHUNK + CHUNK / 8);
+                self.config.answer(sink.feed(Cursor::new(chunk))).await?;
+            }
+        }
+        self.config.answer(sink.send(Cursor::new(rows.finish()))).await?;
+        Ok(Ok(()))
+    }
+
+    /// Puts a row into quarantine and counts it.
+    async fn set_aside(
+        &self,
+        event: &Event,
+        reason: &str,
+        committed: &mut Committed,
+    ) -> Result<(), StoreError> {
+        let (epoch, batch) = self.key();
+        let (number, recorded) = (big(event.number), system_time(self.now));
+        let (count, alerts) = (big(event.count), big(event.alerts));
+        let reason = printable(reason);
+        // JSON escapes what text can't hold.
+        let whole = serde_json::to_string(event).unwrap_or_else(|error| error.to_string());
+        let values: [Parameter<'_>; 8] =
+            [&epoch, &number, &batch, &recorded, &count, &alerts, &reason, &whole];
+        let insert = self.session.client().execute(&self.session.quarantine, &values);
+        self.config.answer(insert).await?;
+        committed.quarantined_rows += 1;
+        committed.quarantined_packets = committed.quarantined_packets.saturating_add(event.count);
+        committed.quarantined_alerts = committed.quarantined_alerts.saturating_add(event.alerts);
+        Ok(())
+    }
+
+    /// Epoch and number, as stored.
+    fn key(&self) -> (i64, i64) {
+        (self.batch.epoch.stored(), big(self.batch.number))
+    }
+
+    /// Rows, packets and alerts of the batch, as stored. An event may hold any number; its row is refused, not the batch.
+    fn sums(&self) -> [i64; 3] {
+        let events = &self.batch.events;
+        let sum = |value: fn(&Event) -> u64| {
+            events.iter().fold(0_u64, |sum, event| sum.saturating_add(value(event)))
+        };
+        [sum(|_| 1), sum(|event| event.count), sum(|event| event.alerts)].map(big)
+    }
+}
+
+/// Ends a COPY, if there is one.
+async fn finish(sink: Option<Sink>) -> Result<(), Error> {
+    match sink {
+        Some(mut sink) => sink.as_mut().finish().await.map(drop),
+        None => Ok(()),
+    }
+}
+
+/// A count that this program has written.
+fn count(row: &Row, column: usize) -> u64 {
+    row.get::<_, i64>(column).try_into().unwrap_or_default()
+}
+
+/// Bytes of rows that are sent at once: enough that waking the connection's task costs nothing beside writing them.
+const CHUNK: usize = 64 * 1024;
+
+const LEDGER: &str = "INSERT INTO ingest_batches (sensor, epoch, batch_no, committed_at, rows, packets, alerts, \
+     quarantined_rows, quarantined_packets, quarantined_alerts) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, 0) \
+     ON CONFLICT DO NOTHING RETURNING true";
+
+const LEDGER_QUARANTINE: &str = "UPDATE ingest_batches SET quarantined_rows = $4, quarantined_packets = $5, \
+     quarantined_alerts = $6 WHERE sensor = $1 AND epoch = $2 AND batch_no = $3";
+
+const LEDGER_AGAIN: &str = "SELECT quarantined_rows, quarantined_packets, quarantined_alerts FROM ingest_batches \
+     WHERE sensor = $1 AND epoch = $2 AND batch_no = $3";
+
+const EPOCH: &str =
+    "INSERT INTO epochs (epoch, sensor, started_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+
+const QUARANTINE: &str = "INSERT INTO quarantine (epoch, number, batch_no, recorded_at, count, alerts, reason, event) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING";
