@@ -6,6 +6,7 @@ mod running; // a running sensor, as the API sees it
 
 mod api; // the HTTP server from outside: what it refuses, what every answer carries
 mod api_server; // that server over a hand-made sensor
+mod api_stored; // that server over a real store: what is kept is what is answered
 mod architecture; // who imports whom, what the data path does without, how files look
 mod capture; // captures of others, and other programs on captures written here
 mod cli; // what each command refuses, and how it says so
