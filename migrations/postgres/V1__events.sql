@@ -63,6 +63,9 @@ CREATE TABLE packet_logs (
 
 CREATE TABLE packet_logs_default PARTITION OF packet_logs DEFAULT;
 
+-- Old captures stay in the default partition; what is too old there is found by when it was recorded. Tiny: rows come in that order.
+CREATE INDEX packet_logs_default_recorded ON packet_logs_default USING brin (recorded_at);
+
 CREATE INDEX packet_logs_newest ON packet_logs (time DESC, epoch DESC, number DESC);
 CREATE INDEX packet_logs_source ON packet_logs (src_ip, time, epoch, number);
 CREATE INDEX packet_logs_destination ON packet_logs (dst_ip, time, epoch, number);

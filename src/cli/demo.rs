@@ -51,7 +51,7 @@ impl Demo {
         if let Some(listen) = self.listen {
             config.http.listen = Some(listen);
         }
-        setup::start_logs(&config)?;
+        let _logs = setup::start_logs(&config)?;
         let start = setup::now();
         let frames = EndlessFrames::new(start, self.seed).map_err(Failure::operation)?;
         let mut events = setup::event_params(&config, Attended::Sensor);

@@ -157,6 +157,18 @@ impl Cluster {
         text(&output.stdout).trim_end().to_owned()
     }
 
+    /// Runs commands with psql, one in each line, in one session.
+    pub(crate) fn psql_script(&self, database: &str, commands: &str) {
+        let script = self.folder.join("script");
+        std::fs::write(&script, commands).expect("the cluster's folder can be written");
+        let output = run(Command::new(self.programs.join("psql"))
+            .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-U", SUPERUSER, "-h"])
+            .arg(&self.folder)
+            .args(["-p", &self.port.to_string(), "-d", database, "-f"])
+            .arg(&script));
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    }
+
     /// The postmaster and its children, by number.
     fn processes(&self) -> Vec<String> {
         let file = std::fs::read_to_string(self.data().join("postmaster.pid")).expect("it runs");

@@ -6,6 +6,8 @@ mod batches;
 mod breaks;
 mod commits;
 mod login;
+mod maintenance;
+mod speed;
 
 use phantomnet::store::{self, Location, RetentionParams, Store, StoreError};
 

@@ -251,5 +251,10 @@ impl Row<'_> {
 
 /// A moment as PostgreSQL keeps it: microseconds since 2000-01-01T00:00:00Z.
 const fn since_2000(moment: Timestamp) -> i64 {
-    moment.as_nanos().div_euclid(1000) - 946_684_800_000_000
+    micros(moment) - 946_684_800_000_000
+}
+
+/// Whole microseconds since 1970-01-01T00:00:00Z, rounded towards the past.
+pub(super) const fn micros(moment: Timestamp) -> i64 {
+    moment.as_nanos().div_euclid(1000)
 }

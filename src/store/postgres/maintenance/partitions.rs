@@ -1,0 +1,86 @@
+//! A partition for each day, made before the day comes.
+
+use super::{Day, Run};
+use crate::store::{Maintained, StoreError};
+
+/// A partition of `packet_logs`.
+#[derive(Clone, Debug)]
+pub(super) struct Partition {
+    pub(super) name: String,
+    /// Its day; `None` for the default partition, and for one that somebody else has made.
+    pub(super) day: Option<Day>,
+    /// Bytes on disk, indices included.
+    pub(super) bytes: u64,
+    /// Rows, as the server's statistics have it.
+    pub(super) rows: u64,
+}
+
+/// Where rows lie that have no partition of their day.
+pub(super) const DEFAULT: &str = "packet_logs_default";
+
+impl Run<'_> {
+    /// Makes the partitions of yesterday, today and the next days.
+    ///
+    /// Of a day that has already put more than [`MOVED_ROWS_MAX`] rows into the default partition none is made: its rows stay there,
+    /// where retention finds them by when they were recorded.
+    pub(super) async fn make_partitions(&self, done: &mut Maintained) -> Result<(), StoreError> {
+        let there: Vec<_> = self.partitions().await?.iter().filter_map(|p| p.day).collect();
+        let today = Day::of(self.now);
+        for day in (-1..=DAYS_AHEAD).map(|ahead| today.plus(ahead)) {
+            if !there.contains(&day) && self.make_partition(day).await? {
+                done.partitions_made += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// The partitions that there are, by name, and so by day.
+    pub(super) async fn partitions(&self) -> Result<Vec<Partition>, StoreError> {
+        let question = "SELECT c.relname, pg_total_relation_size(c.oid), coalesce(nullif(pg_stat_get_live_tuples(c.oid), 0), greatest(c.reltuples, 0)::bigint) \
+             FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
+             WHERE i.inhparent = 'packet_logs'::regclass ORDER BY c.relname";
+        let rows = self.rows(question, &[]).await?;
+        let partition = |row: &tokio_postgres::Row| {
+            let name: String = row.get(0);
+            let number = |column| u64::try_from(row.get::<_, i64>(column)).unwrap_or_default();
+            Partition { day: Day::of_partition(&name), bytes: number(1), rows: number(2), name }
+        };
+        Ok(rows.iter().map(partition).collect())
+    }
+
+    /// Whether it was made.
+    async fn make_partition(&self, day: Day) -> Result<bool, StoreError> {
+        let (name, from, to) = (day.partition(), day.bound(), day.plus(1).bound());
+        let within = format!("time >= {from} AND time < {to}");
+        let count = format!(
+            "SELECT count(*) FROM (SELECT FROM {DEFAULT} WHERE {within} LIMIT {MOVED_ROWS_MAX} + 1) AS strays"
+        );
+        let rows = self.rows(&count, &[]).await?;
+        let strays: i64 = rows.first().map_or(0, |row| row.get(0));
+        if strays > MOVED_ROWS_MAX {
+            return Ok(false);
+        }
+        // PostgreSQL makes no partition for rows that lie in the default one, so they move, and nobody may add to them meanwhile.
+        // Without such rows the table is made apart and attached, which holds up nobody who reads or writes other partitions.
+        let moved = if strays == 0 {
+            String::new()
+        } else {
+            format!(
+                "LOCK TABLE {DEFAULT} IN SHARE ROW EXCLUSIVE MODE; \
+                 WITH moved AS (DELETE FROM {DEFAULT} WHERE {within} RETURNING *) INSERT INTO {name} SELECT * FROM moved; "
+            )
+        };
+        self.transaction(&format!(
+            "CREATE TABLE {name} (LIKE packet_logs INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE); {moved}\
+             ALTER TABLE packet_logs ATTACH PARTITION {name} FOR VALUES FROM ({from}) TO ({to})"
+        ))
+        .await?;
+        Ok(true)
+    }
+}
+
+/// Days after today that have their partition already.
+const DAYS_AHEAD: i64 = 3;
+
+/// Rows that are moved out of the default partition in one transaction.
+const MOVED_ROWS_MAX: i64 = 100_000;
