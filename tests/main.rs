@@ -8,6 +8,7 @@ mod places; // fresh stores of both kinds, and a model of what they hold
 
 mod api; // the HTTP server from outside: what it refuses, what every answer carries
 mod api_server; // that server over a hand-made sensor
+mod api_stored; // that server over a real store: what is kept is what is answered
 mod appliance; // captures in, rows of a real store out, and the sums that prove it
 mod architecture; // who imports whom, what the data path does without, how files look
 mod capture; // captures of others, and other programs on captures written here
