@@ -28,4 +28,5 @@ mod rules; // the default rules against attacks, honest texts and captures
 mod rust_source; // words and paths of Rust source, for architecture
 mod sklearn_parity; // imported forests against the scores of scikit-learn
 mod stream; // server-sent events over real sockets: seams, slow clients, the end
+mod spool; // a full disk, kill -9: what the writer keeps on disk
 mod synth; // the traffic generator, seen from the wire: frames, labels, conversations
