@@ -26,15 +26,16 @@ pub mod sources;
 pub mod features;
 pub mod model;
 pub mod verdict;
+pub mod counters;
 pub mod ring;
 pub mod latest;
-pub mod counters;
 pub mod owner;
 pub mod inspect;
 pub mod worker;
 
 // The control side. Ordinary threads.
 pub mod event;
+pub mod logs;
 pub mod collect;
 pub mod store;
 pub mod api;

@@ -9,22 +9,25 @@
 //! They stop in that order from the left: the source of frames ends, each worker judges what it still owns, the collector
 //! takes what is left in the rings.
 
+use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
+use core_affinity::CoreId;
 use hdrhistogram::Histogram;
 use sha2::{Digest as _, Sha256};
 
 use crate::capture::{self, FrameSource};
 use crate::collect::{Collector, Sink, SinkError};
-use crate::counters::{Counters, Ledger};
+use crate::counters::{Counters, Ledger, Published};
+use crate::event::StageSum;
 use crate::handover;
 use crate::latest::Publisher;
 use crate::owner::{Owner, OwnerParams, Placement, TURN_VERDICTS_MAX};
 use crate::ring;
 use crate::sources::{Keyer, SHARDS};
 use crate::verdict::Detection;
-use crate::worker::{Finished, Parts, Worker};
+use crate::worker::{Finished, Parts, WhenFull, Worker};
 
 /// Reports that fit into one worker's ring: several of the largest turns.
 const REPORT_SLOTS: usize = 8 * (TURN_VERDICTS_MAX + 1);
@@ -60,6 +63,31 @@ impl SensorParams {
         );
         let [a, b, c, d, ..] = <[u8; 32]>::from(Sha256::digest(text));
         u32::from_be_bytes([a, b, c, d])
+    }
+}
+
+/// Which core does what.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cores {
+    /// The core of each worker; empty when they are not bound, or there are not enough.
+    pub workers: Vec<usize>,
+    /// Cores on which no worker is bound; empty when there is none left.
+    pub others: Vec<usize>,
+}
+
+impl SensorParams {
+    /// Deals the cores that this process may use. Workers are counted from the last one: the first is where the system does its
+    /// own work.
+    #[must_use]
+    pub fn cores(&self) -> Cores {
+        let ids = core_affinity::get_core_ids().unwrap_or_default();
+        let mut cores: Vec<usize> = ids.into_iter().map(|core| core.id).collect();
+        if !self.pin || self.workers > cores.len() {
+            return Cores { workers: Vec::new(), others: cores };
+        }
+        let mut workers = cores.split_off(cores.len() - self.workers);
+        workers.reverse();
+        Cores { workers, others: cores }
     }
 }
 
@@ -105,7 +133,7 @@ impl<S> Replayed<S> {
     }
 }
 
-/// Sends everything that `source` has through the data path, and every verdict to `sinks`.
+/// Sends everything that `source` has through the data path, and every verdict to `sinks`; what finds a ring full waits.
 ///
 /// Verdicts are the same for any number of workers: frames are dealt by turns, and each owner takes the turns in order.
 ///
@@ -121,11 +149,46 @@ pub fn replay<S>(
 where
     S: FrameSource + Send,
 {
+    let watched = Watched { when_full: WhenFull::Wait, published: published(params.workers) };
+    run(source, detection, params, &watched, sinks)
+}
+
+/// How a running sensor is watched, and what it does when nobody keeps up.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    /// What a worker does when the ring to the collector is full.
+    pub when_full: WhenFull,
+    /// Where each worker's counters are shown; as many as there are workers.
+    pub published: Vec<Arc<Published>>,
+}
+
+/// Places for the counters of `workers` workers.
+#[must_use]
+pub fn published(workers: usize) -> Vec<Arc<Published>> {
+    (0..workers).map(|_| Arc::default()).collect()
+}
+
+/// As [`replay`], seen from outside while it runs.
+///
+/// # Panics
+///
+/// As there.
+pub fn run<S>(
+    source: S,
+    detection: &Publisher<Detection>,
+    params: &SensorParams,
+    watched: &Watched,
+    sinks: Vec<&mut dyn Sink>,
+) -> Replayed<S>
+where
+    S: FrameSource + Send,
+{
     let started = Instant::now();
     let judging = detection.current();
     let (outlets, inlets) = (0..params.workers).map(|_| ring::reports(REPORT_SLOTS)).unzip();
-    let crew = Crew { params, detection, started };
-    let (mut replayed, (dequeued, sink_errors)) = thread::scope(|scope| {
+    let cores = params.cores().workers;
+    let crew = Crew { params, detection, watched, cores: &cores, started };
+    thread::scope(|scope| {
         let workers = scope.spawn(move || {
             if params.workers == 1 {
                 crew.alone(source, outlets)
@@ -134,12 +197,13 @@ where
             }
         });
         let collected = Collector::new(inlets).run(&judging, sinks);
-        (workers.join().expect("a worker panicked"), collected)
-    });
-    replayed.dequeued = dequeued;
-    replayed.sink_errors = sink_errors;
-    replayed.seconds = started.elapsed().as_secs_f64() - replayed.seconds;
-    replayed
+        let mut replayed = workers.join().expect("a worker panicked");
+        replayed.dequeued = collected.dequeued();
+        let stages: Vec<_> = replayed.ledger().sums().iter().map(StageSum::from).collect();
+        replayed.sink_errors = collected.finish(&stages);
+        replayed.seconds = started.elapsed().as_secs_f64() - replayed.seconds;
+        replayed
+    })
 }
 
 /// What all workers have in common.
@@ -147,6 +211,8 @@ where
 struct Crew<'a> {
     params: &'a SensorParams,
     detection: &'a Publisher<Detection>,
+    watched: &'a Watched,
+    cores: &'a [usize],
     started: Instant,
 }
 
@@ -205,28 +271,27 @@ impl Crew<'_> {
     ) -> Vec<Worker<S>> {
         let placement = Placement::new(self.params.keyer, self.params.workers);
         let ends = handover::mesh(self.params.workers).into_iter().zip(outlets);
+        let ends = ends.zip(&self.watched.published);
         let parts = sources.into_iter().zip(ends).enumerate().map(
-            |(me, (source, (handover, verdicts)))| Parts {
+            |(me, (source, ((handover, verdicts), published)))| Parts {
                 source,
                 handover,
                 owner: Owner::new(me, placement, &self.params.owner),
                 detection: self.detection.reader(),
                 verdicts,
+                when_full: self.watched.when_full,
+                published: Arc::clone(published),
                 started: self.started,
             },
         );
         parts.map(Worker::new).collect()
     }
 
-    /// Binds this thread to a core, counted from the last one: the first is where the system does its own work.
+    /// Binds this thread to the core of the worker numbered `number`.
     fn pin(self, number: usize) {
-        let cores = core_affinity::get_core_ids().unwrap_or_default();
-        if self.params.pin
-            && self.params.workers <= cores.len()
-            && let Some(core) = cores.iter().rev().nth(number)
-        {
+        if let Some(id) = self.cores.get(number) {
             // Not being bound costs time, never a verdict.
-            let _bound: bool = core_affinity::set_for_current(*core);
+            let _bound: bool = core_affinity::set_for_current(CoreId { id: *id });
         }
     }
 }

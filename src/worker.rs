@@ -3,20 +3,21 @@
 //! Everything in a [`Worker`] belongs to that thread. Three things leave the core, and only three: digests, through the
 //! hand-over, to the worker that owns their source; verdicts, through the ring, to the collector; and the counters.
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arrayvec::ArrayVec;
 use crossbeam_utils::Backoff;
 use hdrhistogram::Histogram;
 
 use crate::capture::{Batch, FrameSource, Received, TURN_FRAMES_MAX};
-use crate::counters::Counters;
+use crate::counters::{Counters, Latency, Published};
 use crate::decode::{self, Packet};
 use crate::handover::{Gather, Gathered, Handover};
 use crate::inspect::Inspector;
 use crate::latest::Latest;
 use crate::owner::{Due, Owner, TURN_VERDICTS_MAX};
-use crate::ring::{Outlet, Report};
+use crate::ring::Outlet;
 use crate::time::Timestamp;
 use crate::verdict::Detection;
 
@@ -43,8 +44,16 @@ pub struct Worker<S> {
     verdicts: Outlet,
     /// What this core has done.
     counters: Counters,
+    /// Whether a full ring is waited for.
+    when_full: WhenFull,
+    /// Where this core's counters can be seen.
+    published: Arc<Published>,
     /// From the frame's receipt to its verdict in the ring, nanoseconds.
     latency: Histogram<u64>,
+    /// The same in coarse steps, as published.
+    latency_published: Latency,
+    /// When the counters were last sent along as a mark.
+    marked: Instant,
     /// Zero of the clock that a turn is stamped with.
     started: Instant,
 }
@@ -62,8 +71,21 @@ pub struct Parts<S> {
     pub detection: Latest<Detection>,
     /// Its half of the ring to the collector.
     pub verdicts: Outlet,
+    /// What to do when that ring is full.
+    pub when_full: WhenFull,
+    /// Where its counters can be seen.
+    pub published: Arc<Published>,
     /// Zero of the clock, the same for all workers.
     pub started: Instant,
+}
+
+/// What a worker does when the ring to the collector is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenFull {
+    /// It waits, so that nothing is lost: the frames can wait too.
+    Wait,
+    /// It counts what is lost: the frames can't wait.
+    Count,
 }
 
 /// What is left of a worker that has stopped.
@@ -79,6 +101,9 @@ pub struct Finished<S> {
 
 /// How long a worker sleeps when it has nothing to receive and nothing to judge: short against the turns in flight.
 const NAP: std::time::Duration = std::time::Duration::from_micros(50);
+
+/// How often the counters go along with a turn, for the collector to check the sums.
+const MARK_EVERY: Duration = Duration::from_secs(1);
 
 /// The longest latency that is told apart from longer ones: a minute, in nanoseconds.
 const LATENCY_NANOS_MAX: u64 = 60_000_000_000;
@@ -97,9 +122,13 @@ impl<S: FrameSource> Worker<S> {
             due: Due::new(),
             detection: parts.detection,
             verdicts: parts.verdicts,
+            when_full: parts.when_full,
+            published: parts.published,
             counters: Counters::default(),
             latency: Histogram::new_with_bounds(1, LATENCY_NANOS_MAX, 3)
                 .expect("the bounds are constants in order"),
+            latency_published: Latency::default(),
+            marked: parts.started,
             started: parts.started,
         }
     }
@@ -118,9 +147,9 @@ impl<S: FrameSource> Worker<S> {
                 Gather::Turn => idle.reset(),
             }
         }
-        self.owner.report(&mut self.counters);
-        self.inspector.report(&mut self.counters);
-        Finished { source: self.source, counters: self.counters, latency: self.latency }
+        let counters = self.counters_now();
+        self.published.publish(&counters, &self.latency_published);
+        Finished { source: self.source, counters, latency: self.latency }
     }
 
     /// The receiving half of a turn: receive, decode, inspect, hand over.
@@ -159,7 +188,10 @@ impl<S: FrameSource> Worker<S> {
 
     /// The judging half of a turn: gather what this worker owns, measure, score, judge, report.
     fn judge(&mut self) -> Gather {
-        if !self.verdicts.has_room_for(TURN_VERDICTS_MAX + 1) && !self.verdicts.is_abandoned() {
+        if self.when_full == WhenFull::Wait
+            && !self.verdicts.has_room_for(TURN_VERDICTS_MAX)
+            && !self.verdicts.is_abandoned()
+        {
             return Gather::Waiting;
         }
         let mut watch = Stopwatch::start();
@@ -180,23 +212,35 @@ impl<S: FrameSource> Worker<S> {
         self.due.judge(detection, counters);
         watch.lap(&mut counters.stage_nanos.judge);
 
-        for verdict in self.due.verdicts() {
-            // The only line of the data path that can lose a verdict.
-            match self.verdicts.offer(Report::Verdict(*verdict)) {
-                Ok(()) => counters.enqueued += 1,
-                Err(_) => counters.ring_was_full_for(verdict.level),
-            }
-        }
-        let turn_ended = self.verdicts.offer(Report::TurnEnd(self.gathered.number()));
-        debug_assert!(
-            turn_ended.is_ok() || self.verdicts.is_abandoned(),
-            "room was made sure of above"
-        );
+        // The only line of the data path that can lose a verdict.
+        counters.offered(&self.verdicts.offer(self.due.verdicts()));
         watch.lap(&mut counters.stage_nanos.ring);
 
-        let took = self.clock(watch.last).nanos_since(self.gathered.received());
-        self.latency.saturating_record_n(took.unsigned_abs(), self.due.verdicts().len() as u64);
+        let took = self.clock(watch.last).nanos_since(self.gathered.received()).unsigned_abs();
+        let judged = self.due.verdicts().len() as u64;
+        self.latency.saturating_record_n(took, judged);
+        self.latency_published.record(took, judged);
+        self.publish(watch.last);
         Gather::Turn
+    }
+
+    /// Ends a turn: shows the counters, and once in a while sends them along.
+    fn publish(&mut self, now: Instant) {
+        let counters = self.counters_now();
+        self.published.publish(&counters, &self.latency_published);
+        let marks = now.duration_since(self.marked) >= MARK_EVERY;
+        if marks {
+            self.marked = now;
+        }
+        self.verdicts.close_turn(self.gathered.number(), marks.then_some(&counters));
+    }
+
+    /// The counters with what the tables have counted.
+    fn counters_now(&self) -> Counters {
+        let mut counters = self.counters;
+        self.owner.report(&mut counters);
+        self.inspector.report(&mut counters);
+        counters
     }
 
     /// The time since the start, in the shape in which a turn carries it.

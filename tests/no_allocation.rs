@@ -1,6 +1,7 @@
 //! A worker allocates nothing after its first turns. A program of its own, because it counts every allocation there is.
 
 use std::alloc::System;
+use std::sync::Arc;
 use std::time::Instant;
 
 use phantomnet::capture::{Batch, FrameSource, Received};
@@ -12,7 +13,7 @@ use phantomnet::owner::{Owner, Placement};
 use phantomnet::ring;
 use phantomnet::synth::{Attack, GeneratedFrames, Plan};
 use phantomnet::time::Timestamp;
-use phantomnet::worker::{Parts, Worker};
+use phantomnet::worker::{Parts, WhenFull, Worker};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Stats, StatsAlloc};
 
 #[global_allocator]
@@ -70,13 +71,15 @@ fn a_worker_allocates_nothing_after_its_first_turns() {
     let params = setup::sensor_params(&config, 1).unwrap();
     let detection = Publisher::new(setup::load_detection(&config, Timestamp::EPOCH).unwrap());
     let placement = Placement::new(params.keyer, 1);
-    let (outlet, mut inlet) = ring::reports(1 << 16);
+    let (outlet, mut inlet) = ring::reports(1 << 18);
     let worker = Worker::new(Parts {
         source: prepared(),
         handover: handover::mesh(1).pop().unwrap(),
         owner: Owner::new(0, placement, &params.owner),
         detection: detection.reader(),
         verdicts: outlet,
+        when_full: WhenFull::Wait,
+        published: Arc::default(),
         started: Instant::now(),
     });
     let finished = worker.run();

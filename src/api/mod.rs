@@ -1,4 +1,35 @@
 //! What is asked over HTTP: events, statistics, explanations, metrics, the live stream.
+//!
+//! | part       | what it is                                                                                       |
+//! |------------|--------------------------------------------------------------------------------------------------|
+//! | `params`   | what the operator sets: address, limits, token, hosts                                             |
+//! | `server`   | binds at once, runs in threads of its own, ends within two seconds                                |
+//! | `front`    | what every request passes: host, token, headers, latency                                          |
+//! | `asked`    | what a client may ask: parameters, filters, bodies; one definition reads and documents them       |
+//! | `shown`    | what is answered: the JSON shapes                                                                 |
+//! | `routes`   | one file for each group of routes                                                                 |
+//! | `problem`  | every error answer                                                                                |
+//! | `openapi`  | the contract, generated from the handlers                                                         |
+//!
+//! The server reads published counters and boards, and asks the store through a few connections of its own. It touches
+//! nothing else of the sensor.
+
+mod app;
+mod asked;
+mod cursor;
+mod front;
+mod openapi;
+mod params;
+mod problem;
+mod protocol;
+mod requests;
+mod routes;
+mod server;
+mod shared;
+mod shown;
+
+pub mod metrics;
+pub mod stream;
 
 use std::sync::Arc;
 
@@ -9,6 +40,11 @@ use crate::latest::Publisher;
 use crate::store::writer::WriterStats;
 use crate::time::Timestamp;
 use crate::verdict::Detection;
+
+pub use openapi::openapi_json;
+pub use params::{ApiParams, ApiParamsError, Token};
+pub use requests::{REQUEST_NANOS_BOUNDS, RequestSeries, RequestStats};
+pub use server::{ApiError, ApiServer};
 
 /// What a running sensor shows of itself. The API reads it and nothing else of the sensor.
 #[derive(Clone, Debug)]

@@ -10,9 +10,9 @@ use serde::{Serialize, Serializer};
 
 use super::Sink;
 use super::classification::description_of;
+use super::community::community_id;
 use super::reason::{Known, Reason, decoy_of};
 use crate::features::{FeatureVector, SCHEMA};
-use crate::handover::Digest;
 use crate::rules::Rule;
 use crate::time::Timestamp;
 use crate::verdict::{Detection, Level, Verdict};
@@ -241,15 +241,6 @@ fn protocol_name(protocol: u8) -> String {
         132 => "SCTP".to_owned(),
         other => format!("{other:03}"),
     }
-}
-
-/// The flow's Community ID, version 1 (github.com/corelight/community-id-spec).
-fn community_id(packet: &Digest) -> Option<String> {
-    let icmp = || packet.icmp().map(|(kind, code)| (kind.into(), code.into()));
-    let (source, destination) = packet.ports().or_else(icmp).unzip();
-    let (from, to) = (packet.source.to_ip(), packet.destination.to_ip());
-    community_id::calculate_community_id(0, from, to, source, destination, packet.protocol, false)
-        .ok()
 }
 
 #[cfg(test)]

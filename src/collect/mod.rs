@@ -1,10 +1,13 @@
 //! Takes verdicts out of the workers' rings and gives them, in the order of their packets, to whoever wants them.
 
 mod classification;
+mod community;
 mod dump;
 mod eve;
 mod hub;
+mod marks;
 mod reason;
+mod recorder;
 mod stats;
 mod summary;
 
@@ -13,16 +16,24 @@ use std::time::Duration;
 
 use crossbeam_utils::Backoff;
 
+use crate::counters::Counters;
+use crate::event::{MarkerKind, StageSum};
 use crate::ring::{Inlet, Report};
 use crate::verdict::{Detection, Verdict};
 
 pub use dump::FeatureDump;
+use marks::Marks;
+
 pub use eve::EveWriter;
-pub use hub::Hub;
+pub use hub::{
+    Gap, Hub, HubParams, HubStats, Notice, NoticeKind, STALLED_AFTER, Start, SubscribeError,
+    Subscription, Update,
+};
+pub use recorder::{EventParams, Recorder, RecorderParts, StorePolicy, WallClock};
 pub use stats::CollectorStats;
 pub use summary::{
-    Highlights, LatencyNanos, ModelIdentity, RuleCount, SourceCount, Summary, SummaryParts,
-    render_text,
+    EventCounts, Highlights, LatencyNanos, ModelIdentity, RuleCount, SourceCount, Summary,
+    SummaryParts, render_text,
 };
 
 /// Somebody who wants every verdict.
@@ -37,7 +48,17 @@ pub trait Sink {
     /// When it can't be written; the sink gets nothing more after that.
     fn take(&mut self, verdict: &Verdict, detection: &Detection) -> io::Result<()>;
 
-    /// There is nothing to take just now: what was held back is written, so that whoever follows the output sees it.
+    /// The sums of all stages before the collector, as far as they hold by now. [`MarkerKind::End`] comes once, before the end.
+    ///
+    /// # Errors
+    ///
+    /// When they can't be written.
+    fn mark(&mut self, _kind: MarkerKind, _stages: &[StageSum]) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// There is nothing to take just now: what was held back is written, so that whoever follows the output sees it. Called
+    /// again and again while that lasts.
     ///
     /// # Errors
     ///
@@ -70,21 +91,19 @@ pub struct Collector {
     inlets: Vec<Inlet>,
     turn: Vec<Verdict>,
     dequeued: u64,
+    marks: Marks,
 }
 
 impl Collector {
     /// A collector of these rings, one for each worker.
     #[must_use]
-    pub const fn new(inlets: Vec<Inlet>) -> Self {
-        Self { inlets, turn: Vec::new(), dequeued: 0 }
+    pub fn new(inlets: Vec<Inlet>) -> Self {
+        let marks = Marks::of(inlets.len());
+        Self { inlets, turn: Vec::new(), dequeued: 0, marks }
     }
 
-    /// Collects until every worker has left. Returns the number of verdicts taken, and the sinks that failed.
-    pub fn run(
-        mut self,
-        detection: &Detection,
-        sinks: Vec<&mut dyn Sink>,
-    ) -> (u64, Vec<SinkError>) {
+    /// Collects until every worker has left.
+    pub fn run<'a>(mut self, detection: &Detection, sinks: Vec<&'a mut dyn Sink>) -> Collected<'a> {
         let mut listeners: Vec<Listener<'_>> =
             sinks.into_iter().map(|sink| Listener { sink, failed: None, offered: 0 }).collect();
         for turn in 0.. {
@@ -92,19 +111,25 @@ impl Collector {
             for verdict in &self.turn {
                 listeners.iter_mut().for_each(|listener| listener.take(verdict, detection));
             }
+            if let Some(stages) = self.marks.take() {
+                let mark =
+                    |listener: &mut Listener<'_>| listener.mark(MarkerKind::Running, &stages);
+                listeners.iter_mut().for_each(mark);
+            }
             if !more {
                 break;
             }
         }
-        (self.dequeued, listeners.into_iter().filter_map(Listener::finish).collect())
+        Collected { dequeued: self.dequeued, listeners }
     }
 
     /// Takes one turn from every worker and sorts it. Returns whether there may be another.
     fn take_turn(&mut self, turn: u64, idle: &mut dyn FnMut()) -> bool {
         self.turn.clear();
         let mut more = false;
-        for inlet in &mut self.inlets {
-            more |= take_until_end_of(inlet, turn, &mut self.turn, idle);
+        for (worker, inlet) in self.inlets.iter_mut().enumerate() {
+            let mut marked = |counters: &_, taken| self.marks.add(worker, counters, taken);
+            more |= take_until_end_of(inlet, turn, &mut self.turn, &mut marked, idle);
         }
         self.dequeued += self.turn.len() as u64;
         // A packet's own verdict comes before that of the victim it was aimed at; the pair is unique.
@@ -113,12 +138,39 @@ impl Collector {
     }
 }
 
-/// Takes one worker's part of a turn; calls `idle` once when it has to wait for long. Returns whether the worker may still
-/// report more.
+/// What was collected, by sinks that have not been told yet that it is all.
+pub struct Collected<'a> {
+    dequeued: u64,
+    listeners: Vec<Listener<'a>>,
+}
+
+impl std::fmt::Debug for Collected<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Collected").field("dequeued", &self.dequeued).finish_non_exhaustive()
+    }
+}
+
+impl Collected<'_> {
+    /// How many verdicts were taken.
+    #[must_use]
+    pub const fn dequeued(&self) -> u64 {
+        self.dequeued
+    }
+
+    /// Tells the sinks that it is all, and the sums of the stages before them. Returns the sinks that failed.
+    pub fn finish(mut self, stages: &[StageSum]) -> Vec<SinkError> {
+        self.listeners.iter_mut().for_each(|listener| listener.mark(MarkerKind::End, stages));
+        self.listeners.into_iter().filter_map(Listener::finish).collect()
+    }
+}
+
+/// Takes one worker's part of a turn; calls `idle` now and then while it has to wait for long. Returns whether the worker may
+/// still report more.
 fn take_until_end_of(
     inlet: &mut Inlet,
     turn: u64,
     verdicts: &mut Vec<Verdict>,
+    marked: &mut dyn FnMut(&Counters, u64),
     idle: &mut dyn FnMut(),
 ) -> bool {
     let backoff = Backoff::new();
@@ -126,14 +178,15 @@ fn take_until_end_of(
     loop {
         match inlet.take() {
             Some(Report::Verdict(verdict)) => verdicts.push(verdict),
+            Some(Report::Mark(counters)) => marked(&counters, inlet.taken()),
             Some(Report::TurnEnd(ended)) if ended >= turn => return true,
             Some(Report::TurnEnd(_)) => {}
             None if inlet.is_finished() => return false,
             None if !backoff.is_completed() => backoff.snooze(),
             None => {
                 std::thread::sleep(NAP);
-                naps = naps.saturating_add(1);
-                if naps == NAPS_BEFORE_FLUSH {
+                naps = naps.wrapping_add(1);
+                if naps.is_multiple_of(NAPS_BEFORE_FLUSH) {
                     idle();
                 }
             }
@@ -141,7 +194,8 @@ fn take_until_end_of(
     }
 }
 
-/// After so many naps nothing is coming at full speed, and who follows an output would like to see what there is.
+/// After so many naps nothing is coming at full speed, and who follows an output would like to see what there is; after as
+/// many again, what became due meanwhile.
 const NAPS_BEFORE_FLUSH: u32 = 1_000;
 
 /// How long the collector sleeps when the rings are empty; a ring holds far more than this time's verdicts.
@@ -159,6 +213,12 @@ impl Listener<'_> {
             self.failed = self.sink.take(verdict, detection).err();
         }
         self.offered += 1;
+    }
+
+    fn mark(&mut self, kind: MarkerKind, stages: &[StageSum]) {
+        if self.failed.is_none() {
+            self.failed = self.sink.mark(kind, stages).err();
+        }
     }
 
     fn flush(&mut self) {

@@ -1,5 +1,8 @@
 //! Why a packet is above SAFE, in one line: the same words in every output.
 
+use serde::Serializer;
+
+use crate::event::Side;
 use crate::intel::IntelEntryIndex;
 use crate::rules::Rule;
 use crate::verdict::{Detection, Floor, Verdict};
@@ -24,8 +27,17 @@ pub(super) enum Reason<'d> {
 pub(super) struct Known<'d> {
     /// As what the address is known.
     pub(super) label: &'d str,
-    /// `src_ip` or `dest_ip`.
-    pub(super) matched: &'static str,
+    /// Which address; in EVE `src_ip` or `dest_ip`.
+    #[serde(rename = "matched", serialize_with = "as_in_eve")]
+    pub(super) side: Side,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn as_in_eve<S: Serializer>(side: &Side, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(match side {
+        Side::Source => "src_ip",
+        Side::Destination => "dest_ip",
+    })
 }
 
 impl<'d> Reason<'d> {
@@ -41,6 +53,17 @@ impl<'d> Reason<'d> {
             (None, None, Some(decoy), _) => Self::Decoy(decoy),
             (None, None, None, Floor::RareForModel) => Self::Rare,
             (None, None, None, _) => Self::Sum,
+        }
+    }
+
+    /// What is going on, in one of a fixed set of words.
+    pub(super) const fn kind(self) -> &'static str {
+        match self {
+            Self::Rule(rule) => rule.class.name(),
+            Self::Intel(_) => "known-bad-address",
+            Self::Decoy(_) => "decoy",
+            Self::Rare => "rare",
+            Self::Sum => "sum",
         }
     }
 
@@ -61,16 +84,15 @@ impl<'d> Known<'d> {
         let entry = |number| {
             IntelEntryIndex::decode(number).and_then(|index| detection.intel().entry(index))
         };
-        let (entry, matched) = match (entry(verdict.intel_source), entry(verdict.intel_destination))
-        {
+        let (entry, side) = match (entry(verdict.intel_source), entry(verdict.intel_destination)) {
             (Some(source), Some(destination)) if destination.risk > source.risk => {
-                (destination, "dest_ip")
+                (destination, Side::Destination)
             }
-            (Some(source), _) => (source, "src_ip"),
-            (None, Some(destination)) => (destination, "dest_ip"),
+            (Some(source), _) => (source, Side::Source),
+            (None, Some(destination)) => (destination, Side::Destination),
             (None, None) => return None,
         };
-        Some(Known { label: &entry.label, matched })
+        Some(Known { label: &entry.label, side })
     }
 }
 

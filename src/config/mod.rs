@@ -8,6 +8,7 @@ mod params;
 mod places;
 mod raw;
 mod ready;
+mod services;
 mod shape;
 #[cfg(test)]
 mod tests;
@@ -22,8 +23,9 @@ use crate::verdict::PolicyParams;
 
 pub use error::{Broken, ConfigError, Fault};
 pub use params::{
-    DecoyParams, FeatureParams, ModelParams, Origin, ReplayParams, RuleParams, SOURCES_MAX,
-    SOURCES_MIN, SourceParams, Unsupported, WORKERS_MAX, WorkerParams,
+    DecoyParams, EventSettings, FeatureParams, HttpParams, LogFormat, LogLevel, LogParams,
+    ModelParams, Origin, ReplayParams, RuleParams, SOURCES_MAX, SOURCES_MIN, SensorParams,
+    SourceParams, StoreParams, StoreUrl, Unsupported, WORKERS_MAX, WorkerParams,
 };
 
 use places::Places;
@@ -53,6 +55,16 @@ pub struct Config {
     pub decoys: DecoyParams,
     /// `[policy]`
     pub policy: PolicyParams,
+    /// `[sensor]`
+    pub sensor: SensorParams,
+    /// `[events]`
+    pub events: EventSettings,
+    /// `[store]` and `[spool]`
+    pub store: StoreParams,
+    /// `[http]`
+    pub http: HttpParams,
+    /// `[log]`
+    pub log: LogParams,
 }
 
 impl Config {

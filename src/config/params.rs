@@ -1,12 +1,19 @@
 //! What the configuration makes of each section: values that have been checked.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
+use crate::collect::StorePolicy;
 use crate::intel::Decoy;
+use crate::store::{Location, RetentionParams};
+
+pub use crate::logs::{LogFormat, LogLevel, LogParams};
 
 /// How the work is spread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,4 +101,76 @@ pub enum Unsupported {
 pub struct DecoyParams {
     /// The decoys, none of them hidden by an earlier one, at most [`DECOYS_MAX`](crate::intel::DECOYS_MAX).
     pub decoys: Vec<Decoy>,
+}
+
+/// Which sensor this is, and where it keeps what it writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SensorParams {
+    /// Its name: letters, digits, hyphens, dots and underscores, at most 64.
+    pub name: Box<str>,
+    /// Its folder: the embedded store, the spool, the state of the running epoch.
+    pub folder: PathBuf,
+}
+
+/// Which verdicts become events, and how many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventSettings {
+    /// Which verdicts are kept.
+    pub store: StorePolicy,
+    /// Of SAFE packets, one in so many is kept where only notable ones are; 0: none.
+    pub safe_one_in: u32,
+    /// Within this time equal verdicts are one event; 0: each is one.
+    pub coalesce: Duration,
+    /// More events than this in a second, and their keys lose the source, then the port, then the destination.
+    pub per_second: u32,
+}
+
+/// Where events are kept, and how they get there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreParams {
+    /// The store; `None`: SQLite in the sensor's folder.
+    pub url: Option<StoreUrl>,
+    /// Records that make a batch full.
+    pub batch_rows: usize,
+    /// How long a batch waits until it is full.
+    pub batch_time: Duration,
+    /// How long things are kept.
+    pub retention: RetentionParams,
+    /// Bytes that the spool may take.
+    pub spool_bytes: u64,
+}
+
+/// The name of a store, proven to be one. It may hold a password, so it does not show itself.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoreUrl(String);
+
+impl StoreUrl {
+    pub(super) const fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The store that it names.
+    #[must_use]
+    pub fn location(&self) -> Location {
+        self.0.parse().expect("it was parsed when it was read")
+    }
+}
+
+impl fmt::Debug for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StoreUrl(..)")
+    }
+}
+
+/// The HTTP server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpParams {
+    /// Where it listens; `None`: there is none.
+    pub listen: Option<SocketAddr>,
+    /// Its threads, 1 to 64.
+    pub threads: usize,
+    /// The file with the token that callers have to show; never `None` where `listen` can be reached from other machines.
+    pub token_file: Option<PathBuf>,
+    /// Host names that it answers to, besides those of this machine's loopback.
+    pub hosts: Vec<String>,
 }

@@ -24,6 +24,12 @@ pub(super) struct RawConfig {
     pub(super) intel: RawIntel,
     pub(super) decoys: RawDecoys,
     pub(super) policy: RawPolicy,
+    pub(super) sensor: RawSensor,
+    pub(super) events: RawEvents,
+    pub(super) store: RawStore,
+    pub(super) spool: RawSpool,
+    pub(super) http: RawHttp,
+    pub(super) log: RawLog,
 }
 
 /// `[workers]`
@@ -207,5 +213,111 @@ pub(super) struct RawThresholds {
 impl Default for RawThresholds {
     fn default() -> Self {
         Self { warning: 20.0, high: 50.0, critical: 80.0 }
+    }
+}
+
+/// `[sensor]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawSensor {
+    pub(super) name: String,
+    /// Empty: `phantomnet-data` where the program was started.
+    pub(super) folder: String,
+}
+
+impl Default for RawSensor {
+    fn default() -> Self {
+        Self { name: "phantomnet".to_owned(), folder: String::new() }
+    }
+}
+
+/// `[events]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawEvents {
+    pub(super) store: String,
+    pub(super) safe_one_in: u64,
+    pub(super) coalesce_ms: u64,
+    pub(super) per_second: u64,
+}
+
+impl Default for RawEvents {
+    fn default() -> Self {
+        Self {
+            store: "notable".to_owned(),
+            safe_one_in: 1_000,
+            coalesce_ms: 1_000,
+            per_second: 2_000,
+        }
+    }
+}
+
+/// `[store]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawStore {
+    /// Empty: SQLite in the sensor's folder.
+    pub(super) url: String,
+    pub(super) batch_rows: u64,
+    pub(super) batch_ms: u64,
+    /// 0: for ever.
+    pub(super) keep_days: u64,
+    /// 0: as many as there are.
+    pub(super) keep_bytes: u64,
+}
+
+impl Default for RawStore {
+    fn default() -> Self {
+        Self { url: String::new(), batch_rows: 10_000, batch_ms: 100, keep_days: 30, keep_bytes: 0 }
+    }
+}
+
+/// `[spool]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawSpool {
+    pub(super) bytes: u64,
+}
+
+impl Default for RawSpool {
+    fn default() -> Self {
+        Self { bytes: 4 << 30 }
+    }
+}
+
+/// `[http]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawHttp {
+    /// Empty: no server.
+    pub(super) listen: String,
+    pub(super) threads: u64,
+    /// Empty: no token.
+    pub(super) token_file: String,
+    pub(super) hosts: Vec<String>,
+}
+
+impl Default for RawHttp {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8000".to_owned(),
+            threads: 1,
+            token_file: String::new(),
+            hosts: Vec::new(),
+        }
+    }
+}
+
+/// `[log]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawLog {
+    pub(super) format: String,
+    pub(super) level: String,
+}
+
+impl Default for RawLog {
+    fn default() -> Self {
+        Self { format: "auto".to_owned(), level: "info".to_owned() }
     }
 }

@@ -13,7 +13,6 @@ use crate::intel::{
 
 use crate::verdict::{Floor, Floors, PolicyParams, Thresholds, Weights};
 
-use super::Config;
 use super::error::Broken;
 use super::params::{
     DecoyParams, FeatureParams, ModelParams, Origin, ReplayParams, RuleParams, SOURCES_MAX,
@@ -23,6 +22,7 @@ use super::raw::{
     BUILT_IN, RawConfig, RawDecoys, RawFeatures, RawFeed, RawIntel, RawModel, RawPolicy, RawReplay,
     RawRules, RawSources, RawThresholds, RawWeights, RawWorkers,
 };
+use super::{Config, services};
 
 /// The longest value of a rule variable, bytes.
 const VARIABLE_BYTES_MAX: usize = 4096;
@@ -42,6 +42,11 @@ pub(super) fn config(raw: RawConfig, folder: &Path) -> Result<Config, Broken> {
         intel: intel(&raw.intel, folder)?,
         decoys: decoys(&raw.decoys)?,
         policy: policy(&raw.policy)?,
+        sensor: services::sensor(&raw.sensor, folder)?,
+        events: services::events(&raw.events)?,
+        store: services::store(&raw.store, &raw.spool, folder)?,
+        http: services::http(&raw.http, folder)?,
+        log: services::log(&raw.log)?,
     })
 }
 
@@ -117,7 +122,7 @@ fn origin(text: &str, folder: &Path) -> Option<Origin> {
 }
 
 /// The path that a text names, from `folder` when it is relative; nothing for what can be no path.
-fn file(text: &str, folder: &Path) -> Option<PathBuf> {
+pub(super) fn file(text: &str, folder: &Path) -> Option<PathBuf> {
     let names_something = !text.trim().is_empty() && !text.contains('\0');
     names_something.then(|| folder.join(text))
 }

@@ -141,6 +141,21 @@ fn what_is_written_is_what_is_used() {
 }
 
 #[test]
+fn a_password_in_the_name_of_a_store_is_never_shown() {
+    let error = parsed("store.url = 'mysql://me:hunter2@db/x'").unwrap_err();
+    assert!(error.contains("store.url = (not shown): must name a store"), "{error}");
+    assert!(!error.contains("hunter2"), "{error}");
+}
+
+#[test]
+fn an_embedded_store_lies_where_the_file_says() {
+    let config = parsed("store.url = 'sqlite:events.db'\nsensor.folder = 'data'").unwrap();
+    assert_eq!(config.store.url.unwrap().location().to_string(), "sqlite:etc/events.db");
+    assert_eq!(config.sensor.folder, Path::new("etc/data"));
+    assert_eq!(Config::default().sensor.folder, Path::new("phantomnet-data"));
+}
+
+#[test]
 fn a_zone_of_the_machines_database_is_taken() {
     if jiff::tz::db().is_definitively_empty() {
         eprintln!("SKIPPED: this machine has no time zone database");
@@ -213,6 +228,57 @@ const BROKEN: &[(&str, &str)] = &[
     (
         "[sources]\ncapacity = 5000",
         "2:12: sources.capacity = 5000: must be a power of two from 1024 to 16777216, such as 8192",
+    ),
+    (
+        "sensor.name = 'a b'",
+        "1:15: sensor.name = 'a b': must be 1 to 64 letters, digits, hyphens, dots or underscores, such as \"sensor-1\"",
+    ),
+    (
+        "events.store = 'some'",
+        "1:16: events.store = 'some': must be \"all\" or \"notable\", such as \"notable\"",
+    ),
+    (
+        "events.safe_one_in = 1000001",
+        "1:22: events.safe_one_in = 1000001: must be from 0 to 1000000, such as 1000",
+    ),
+    (
+        "events.coalesce_ms = 60001",
+        "1:22: events.coalesce_ms = 60001: must be from 0 to 60000, such as 1000",
+    ),
+    (
+        "events.per_second = 1",
+        "1:21: events.per_second = 1: must be from 10 to 1000000, such as 2000",
+    ),
+    ("store.batch_rows = 0", "1:20: store.batch_rows = 0: must be from 1 to 100000, such as 10000"),
+    ("store.batch_ms = 0", "1:18: store.batch_ms = 0: must be from 1 to 60000, such as 100"),
+    (
+        "store.keep_days = 36501",
+        "1:19: store.keep_days = 36501: must be at most 36500 (0 keeps for ever), such as 30",
+    ),
+    (
+        "spool.bytes = 1",
+        "1:15: spool.bytes = 1: must be from 67108864 to 17592186044416, such as 4294967296",
+    ),
+    (
+        "http.listen = 'here'",
+        "1:15: http.listen = 'here': must be an address and a port (empty: no server), such as \"127.0.0.1:8000\"",
+    ),
+    (
+        "http.listen = '0.0.0.0:80'",
+        "1:15: http.listen = '0.0.0.0:80': must stay on this machine unless http.token_file names a token, such as \"127.0.0.1:8000\"",
+    ),
+    ("http.threads = 0", "1:16: http.threads = 0: must be from 1 to 64, such as 1"),
+    (
+        "http.hosts = ['a/b']",
+        "1:15: http.hosts[0] = 'a/b': must be a host name or an address, as browsers send it, such as \"sensor.example\"",
+    ),
+    (
+        "log.format = 'xml'",
+        "1:14: log.format = 'xml': must be one of auto text json journald, such as \"auto\"",
+    ),
+    (
+        "log.level = 'all'",
+        "1:13: log.level = 'all': must be one of error warn info debug trace, such as \"info\"",
     ),
     ("sources.ipv6_prefix = 0", "1:23: sources.ipv6_prefix = 0: must be from 1 to 128, such as 64"),
     (

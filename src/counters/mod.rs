@@ -58,6 +58,15 @@ pub struct Counters {
     pub stage_nanos: StageNanos,
 }
 
+/// What became of a turn's verdicts on their way to the collector.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offered {
+    /// Verdicts put into the rings.
+    pub enqueued: u64,
+    /// Verdicts that found their lane full, by level.
+    pub ring_full: [u64; Level::ALL.len()],
+}
+
 /// Time spent by stage, nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StageNanos {
@@ -101,9 +110,27 @@ impl Counters {
         count(&mut self.levels, level as usize);
     }
 
-    /// A verdict found the ring full.
-    pub fn ring_was_full_for(&mut self, level: Level) {
-        count(&mut self.ring_full, level as usize);
+    /// A turn's verdicts were offered to the collector.
+    pub fn offered(&mut self, offered: &Offered) {
+        self.enqueued += offered.enqueued;
+        add_each(&mut self.ring_full, &offered.ring_full);
+    }
+
+    /// The sums that hold within one worker at the end of each of its turns.
+    #[must_use]
+    pub fn sums(&self) -> [Sum; 6] {
+        let sum = |stage, came, accounted| Sum { stage, came, accounted };
+        let undecodable: u64 = self.undecodable.iter().sum();
+        let ring_full: u64 = self.ring_full.iter().sum();
+        let SourceCounters { inserted, evicted, expired, live, .. } = self.sources;
+        [
+            sum("decode", self.taken, self.decoded + undecodable + self.not_ip),
+            sum("handover", self.decoded, self.handed + self.handover_full),
+            sum("towards", self.towards_made, self.towards_handed + self.towards_full),
+            sum("judge", self.scored, self.levels.iter().sum()),
+            sum("ring", self.scored + self.victims, self.enqueued + ring_full),
+            sum("sources", inserted, live + evicted + expired),
+        ]
     }
 
     /// Adds what another worker counted.
@@ -185,7 +212,7 @@ pub struct Sum {
 impl Ledger<'_> {
     /// The sums that must hold once everything has stopped, stage by stage.
     #[must_use]
-    pub fn sums(&self) -> [Sum; 8] {
+    pub fn sums(&self) -> [Sum; 9] {
         let c = self.workers;
         let sum = |stage, came, accounted| Sum { stage, came, accounted };
         let undecodable: u64 = c.undecodable.iter().sum();
@@ -196,7 +223,8 @@ impl Ledger<'_> {
             sum("handover", c.decoded, c.handed + c.handover_full),
             sum("towards", c.towards_made, c.towards_handed + c.towards_full),
             sum("towards_counted", c.towards_handed, c.towards_counted),
-            sum("judge", c.handed, c.levels.iter().sum()),
+            sum("gather", c.handed, c.scored),
+            sum("judge", c.scored, c.levels.iter().sum()),
             sum("ring", c.scored + c.victims, c.enqueued + ring_full),
             sum("collect", c.enqueued, self.dequeued),
         ]

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::counters::Sum;
 use crate::time::Timestamp;
 
 /// The sums at one point of an epoch's stream of events. Stored in the same transaction as the batch it travels in.
@@ -42,6 +43,12 @@ pub struct StageSum {
     pub came: u64,
     /// What is accounted for, waiting included.
     pub accounted: u64,
+}
+
+impl From<&Sum> for StageSum {
+    fn from(sum: &Sum) -> Self {
+        Self { stage: sum.stage.into(), came: sum.came, accounted: sum.accounted }
+    }
 }
 
 /// What a collector has done since the epoch began.

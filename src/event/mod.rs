@@ -8,6 +8,7 @@ mod batch;
 mod board;
 mod id;
 mod marker;
+mod page;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,7 @@ pub use batch::Batch;
 pub use board::Board;
 pub use id::{Epoch, EventId, EventIdError};
 pub use marker::{DetectionRecord, Marker, MarkerKind, StageSum, Totals};
+pub use page::{EpochPage, Leftover, PAGE_FILE, leftover};
 
 /// One row of `packet_logs`: packets (or verdicts of a victim) that have everything in common that its key names.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -106,7 +108,7 @@ impl Event {
 }
 
 /// Which address of a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Side {
     /// The sender's.

@@ -11,7 +11,7 @@ use super::postgres::PostgresConfig;
 pub enum Location {
     /// `postgres://user:password@host:port/database?sslmode=verify-full` (libpq's URL), or `postgres:` for what the `PG*`
     /// environment variables say.
-    Postgres(PostgresConfig),
+    Postgres(Box<PostgresConfig>),
     /// `sqlite:PATH`, made if it is missing.
     Sqlite(PathBuf),
 }
@@ -27,9 +27,11 @@ impl FromStr for Location {
     fn from_str(text: &str) -> Result<Self, LocationError> {
         let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme);
         match scheme {
-            "postgres" | "postgresql" => {
-                text.parse().map(Self::Postgres).map_err(|error| LocationError(format!("{error}")))
-            }
+            "postgres" | "postgresql" => text
+                .parse()
+                .map(Box::new)
+                .map(Self::Postgres)
+                .map_err(|error| LocationError(format!("{error}"))),
             "sqlite" => {
                 let path = text.trim_start_matches("sqlite:");
                 let path = path.strip_prefix("//").unwrap_or(path);

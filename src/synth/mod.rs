@@ -21,6 +21,7 @@ mod attack;
 mod conversation;
 mod dataset;
 mod dice;
+mod endless;
 mod exchange;
 mod frames;
 mod generator;
@@ -34,6 +35,7 @@ mod words;
 
 pub use attack::{Attack, UnknownAttack};
 pub use dataset::{DatasetSummary, write_dataset};
+pub use endless::EndlessFrames;
 pub use frames::GeneratedFrames;
 pub use generator::{Generator, Labelled};
 pub use plan::{ATTACK_SHARE_MAX, CLIENTS_MAX, CLIENTS_MIN, PACKETS_MAX, Plan, PlanError};

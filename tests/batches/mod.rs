@@ -85,6 +85,7 @@ impl Stream {
             incidents,
             profiles,
             markers: vec![marker],
+            leftovers: Vec::new(),
         }
     }
 

@@ -52,6 +52,7 @@ fn assemble(epoch: Epoch, parts: Vec<Part>) -> Vec<Batch> {
             incidents: part.incidents,
             profiles: part.profiles,
             markers: Vec::new(),
+            leftovers: Vec::new(),
         };
         if number == 1 {
             batch.markers.push(marker(&mut markers, MarkerKind::Start, totals, 0));

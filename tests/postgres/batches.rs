@@ -29,6 +29,7 @@ pub(crate) fn batch(epoch: Epoch, number: u64, events: Vec<Event>) -> Batch {
         incidents: Vec::new(),
         profiles: Vec::new(),
         markers: Vec::new(),
+        leftovers: Vec::new(),
     }
 }
 
@@ -82,7 +83,11 @@ pub(crate) fn event(number: u64) -> Event {
 
 /// One event with everything at its upper end, one with everything at its lower end or missing, one with odd floats and texts.
 pub(crate) fn extremes() -> Vec<Event> {
-    let largest = Event {
+    vec![largest(), smallest(), odd()]
+}
+
+fn largest() -> Event {
+    Event {
         number: i64::MAX as u64,
         first: Timestamp::from_nanos(i64::MAX / 1000 * 1000),
         last: Timestamp::from_nanos(i64::MAX / 1000 * 1000),
@@ -118,8 +123,11 @@ pub(crate) fn extremes() -> Vec<Event> {
         detection: u32::MAX,
         packet: i64::MAX as u64,
         community_id: Some("c".repeat(1000).into()),
-    };
-    let smallest = Event {
+    }
+}
+
+fn smallest() -> Event {
+    Event {
         number: 0,
         first: Timestamp::from_nanos(i64::MIN / 1000 * 1000),
         last: Timestamp::EPOCH,
@@ -155,8 +163,11 @@ pub(crate) fn extremes() -> Vec<Event> {
         detection: 0,
         packet: 0,
         community_id: None,
-    };
-    let odd = Event {
+    }
+}
+
+fn odd() -> Event {
+    Event {
         source: Some(Address::v6([0; 16])),
         destination: Some(Address::v6(*b"\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01")),
         total: f32::NEG_INFINITY,
@@ -175,8 +186,7 @@ pub(crate) fn extremes() -> Vec<Event> {
         decoy: Some("".into()),
         reason: "a\0b\u{1b}c\nd\te\u{7f}".into(),
         ..event(3)
-    };
-    vec![largest, smallest, odd]
+    }
 }
 
 /// A batch with two of everything that is not an event. Counts differ from place to place, so that none can be taken for another.

@@ -68,8 +68,8 @@ fn a_wrong_password_is_the_operators_fault_and_never_shown() {
 
 #[test]
 fn nobody_there_is_away() {
-    let nobody = format!("postgres://postgres@127.0.0.1:1/x");
-    assert!(matches!(open(&nobody), Err(StoreError::Away { .. })));
+    let nobody = "postgres://postgres@127.0.0.1:1/x";
+    assert!(matches!(open(nobody), Err(StoreError::Away { .. })));
     assert!(matches!(open("postgres://postgres@/x?host=/nowhere"), Err(StoreError::Away { .. })));
 }
 

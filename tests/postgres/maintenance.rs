@@ -173,10 +173,10 @@ fn a_store_that_takes_too_much_loses_its_oldest_first() {
     let mut store = keeping(&database, None, Some(limit));
     let pruned = store.maintain(now).unwrap();
     assert!(pruned.bytes <= limit, "{pruned:?}");
-    assert!(pruned.pruned_rows >= 2000 && pruned.pruned_rows % 2000 == 0, "{pruned:?}");
+    assert!(pruned.pruned_rows >= 2000 && pruned.pruned_rows.is_multiple_of(2000), "{pruned:?}");
     assert_eq!(all_rows(&database), "8000|16000|0");
-    let oldest = format!("SELECT min(number) FROM packet_logs");
-    assert_eq!(database.psql(&oldest), pruned.pruned_rows.to_string());
+    let oldest = "SELECT min(number) FROM packet_logs";
+    assert_eq!(database.psql(oldest), pruned.pruned_rows.to_string());
     assert_eq!(store.maintain(now).unwrap().pruned_rows, 0);
 
     // Only today is left, and still it is too much: its own oldest rows go, no more than is needed, and not again and again.

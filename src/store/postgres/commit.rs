@@ -38,7 +38,12 @@ pub(super) async fn commit(
         batch,
         now,
         sensor: printable(&batch.sensor).into_owned(),
-        records: Records::of(batch, now, &session.records),
+        records: Records::of(
+            batch,
+            &batch.events.iter().collect::<Vec<_>>(),
+            now,
+            &session.records,
+        ),
     };
     match commit.at_once().await? {
         AtOnce::Committed => Ok(Committed::default()),
@@ -138,11 +143,12 @@ impl Commit<'_> {
             return self.already().await;
         }
         let mut committed = Committed::default();
+        let mut stored = Vec::with_capacity(self.batch.events.len());
         // The next part is the last one: rows are copied in their order.
         let mut parts = vec![&*self.batch.events];
         while let Some(part) = parts.pop() {
             match (self.copy_part(part).await?, part) {
-                (Ok(()), _) => {}
+                (Ok(()), _) => stored.extend(part),
                 (Err(reason), [event]) => self.set_aside(event, &reason, &mut committed).await?,
                 (Err(_reason), several) => {
                     let (first, second) = several.split_at(several.len() / 2);
@@ -157,9 +163,10 @@ impl Commit<'_> {
         );
         let (epoch, number) = self.key();
         let values: [Parameter<'_>; 6] = [&self.sensor, &epoch, &number, &rows, &packets, &alerts];
+        let records = Records::of(self.batch, &stored, self.now, &self.session.records);
         let end = join3(
             client.execute(&self.session.ledger_quarantine, &values),
-            self.records.send(client),
+            records.send(client),
             client.batch_execute("COMMIT"),
         );
         let (ledger, records, end) = self.config.answer(async { Ok(end.await) }).await?;
@@ -197,7 +204,7 @@ impl Commit<'_> {
         let started = system_time(self.batch.epoch.started());
         let ledger: [Parameter<'_>; 7] =
             [&self.sensor, &epoch, &number, &recorded, &rows, &packets, &alerts];
-        let run: [Parameter<'_>; 3] = [&epoch, &self.sensor, &started];
+        let run: [Parameter<'_>; 6] = [&epoch, &self.sensor, &started, &rows, &packets, &alerts];
         // Polled, and so sent, in this order before the first is answered.
         let first = join4(
             client.batch_execute("BEGIN"),
@@ -328,14 +335,18 @@ const LEDGER: &str = "INSERT INTO ingest_batches (sensor, epoch, batch_no, commi
      quarantined_rows, quarantined_packets, quarantined_alerts) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, 0) \
      ON CONFLICT DO NOTHING RETURNING true";
 
-const LEDGER_QUARANTINE: &str = "UPDATE ingest_batches SET quarantined_rows = $4, quarantined_packets = $5, \
+const LEDGER_QUARANTINE: &str = "WITH run AS (UPDATE epochs SET quarantined_rows = quarantined_rows + $4, \
+     quarantined_packets = quarantined_packets + $5, quarantined_alerts = quarantined_alerts + $6 WHERE epoch = $2) \
+     UPDATE ingest_batches SET quarantined_rows = $4, quarantined_packets = $5, \
      quarantined_alerts = $6 WHERE sensor = $1 AND epoch = $2 AND batch_no = $3";
 
 const LEDGER_AGAIN: &str = "SELECT quarantined_rows, quarantined_packets, quarantined_alerts FROM ingest_batches \
      WHERE sensor = $1 AND epoch = $2 AND batch_no = $3";
 
-const EPOCH: &str =
-    "INSERT INTO epochs (epoch, sensor, started_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+/// Adds the batch to the sums of its epoch.
+const EPOCH: &str = "INSERT INTO epochs AS e (epoch, sensor, started_at, batches, rows, packets, alerts) \
+     VALUES ($1, $2, $3, 1, $4, $5, $6) ON CONFLICT (epoch) DO UPDATE SET batches = e.batches + 1, \
+     rows = e.rows + excluded.rows, packets = e.packets + excluded.packets, alerts = e.alerts + excluded.alerts";
 
 const QUARANTINE: &str = "INSERT INTO quarantine (epoch, number, batch_no, recorded_at, count, alerts, reason, event) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING";

@@ -247,9 +247,9 @@ impl Parts {
         let root = root.map(PathBuf::from);
         let in_home = || environment("HOME").map(|home| Path::new(&home).join(".pgpass"));
         Ok(PostgresConfig {
-            encryption: encryption(or(self.sslmode, "PGSSLMODE"), root.is_some())?,
+            encryption: encryption(or(self.sslmode, "PGSSLMODE").as_deref(), root.is_some())?,
             connect_within: connect_within(or(self.connect_timeout, "PGCONNECT_TIMEOUT"))?,
-            writable: writable(or(self.target_session_attrs, "PGTARGETSESSIONATTRS"))?,
+            writable: writable(or(self.target_session_attrs, "PGTARGETSESSIONATTRS").as_deref())?,
             password: self.password.or_else(|| environment("PGPASSWORD").map(String::into_bytes)),
             passfile: or(self.passfile, "PGPASSFILE").map(PathBuf::from).or_else(in_home),
             options: or(self.options, "PGOPTIONS"),
@@ -296,8 +296,8 @@ fn default_host() -> String {
     if Path::new(debian).is_dir() { debian.to_owned() } else { "/tmp".to_owned() }
 }
 
-fn encryption(mode: Option<String>, root_is_given: bool) -> Result<Encryption, String> {
-    Ok(match mode.as_deref() {
+fn encryption(mode: Option<&str>, root_is_given: bool) -> Result<Encryption, String> {
+    Ok(match mode {
         None | Some("prefer" | "allow") => Encryption::Prefer,
         Some("disable") => Encryption::Disable,
         // libpq's promise to its oldest users: with authorities at hand it checks them.
@@ -321,8 +321,8 @@ fn connect_within(seconds: Option<String>) -> Result<Duration, String> {
     }
 }
 
-fn writable(attributes: Option<String>) -> Result<bool, String> {
-    match attributes.as_deref() {
+fn writable(attributes: Option<&str>) -> Result<bool, String> {
+    match attributes {
         None | Some("any") => Ok(false),
         Some("read-write" | "primary") => Ok(true),
         Some(_) => Err("target_session_attrs must be any or read-write".to_owned()),

@@ -4,6 +4,7 @@
 //! of sessions, incidents and markers the last one stands, changes of profiles are added up. Keys ascend, so that two sensors that
 //! write the same profiles lock them in the same order.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,8 +16,10 @@ use super::connection::prepare_all;
 use super::copy::micros;
 use crate::address::Address;
 use crate::event::{
-    Batch, DetectionRecord, Incident, Marker, MarkerKind, ProfileChange, Session, StageSum,
+    Batch, DetectionRecord, Epoch, Event, Incident, Marker, MarkerKind, ProfileChange, Session,
+    StageSum,
 };
+use crate::store::minutes::{MinuteSums, POSTGRES_ADD};
 use crate::store::printable::printable;
 use crate::time::Timestamp;
 
@@ -31,6 +34,9 @@ pub(super) struct Statements {
     incidents: Statement,
     profiles: Statement,
     accounting: Statement,
+    rules: Statement,
+    minutes: Statement,
+    epoch_left: Statement,
     epoch_end: Statement,
 }
 
@@ -38,9 +44,21 @@ impl Statements {
     pub(super) async fn prepare(client: &Client) -> Result<Self, Error> {
         let inserts = [MODELS, SESSIONS, INCIDENTS, PROFILES, ACCOUNTING].map(|i| statement(&i));
         let inserts = prepare_all(client, inserts.each_ref().map(String::as_str));
-        let (inserts, epoch_end) = try_join(inserts, client.prepare(EPOCH_END)).await?;
+        let others = prepare_all(client, [RULES, POSTGRES_ADD, EPOCH_LEFT, EPOCH_END]);
+        let (inserts, others) = try_join(inserts, others).await?;
         let [models, sessions, incidents, profiles, accounting] = inserts;
-        Ok(Self { models, sessions, incidents, profiles, accounting, epoch_end })
+        let [rules, minutes, epoch_left, epoch_end] = others;
+        Ok(Self {
+            models,
+            sessions,
+            incidents,
+            profiles,
+            accounting,
+            rules,
+            minutes,
+            epoch_left,
+            epoch_end,
+        })
     }
 }
 
@@ -50,9 +68,22 @@ pub(super) struct Records<'a> {
 }
 
 impl<'a> Records<'a> {
-    pub(super) fn of(batch: &Batch, now: Timestamp, statements: &'a Statements) -> Self {
+    /// The records of `batch`, with what is kept beside the `stored` ones of its events.
+    pub(super) fn of(
+        batch: &Batch,
+        stored: &[&Event],
+        now: Timestamp,
+        statements: &'a Statements,
+    ) -> Self {
         let mut list = Vec::new();
         let epoch = batch.epoch.stored();
+        if stored.iter().any(|event| !event.rules.is_empty()) {
+            list.push((&statements.rules, rules(epoch, stored)));
+        }
+        if !stored.is_empty() {
+            let sums = MinuteSums::of(stored.iter().copied());
+            list.push((&statements.minutes, minutes(epoch, &sums)));
+        }
         if !batch.detections.is_empty() {
             list.push((&statements.models, models(&batch.detections, now)));
         }
@@ -64,11 +95,18 @@ impl<'a> Records<'a> {
             let latest = last_of_each(&batch.incidents, |incident| incident.number);
             list.push((&statements.incidents, incidents(epoch, now, &latest)));
         }
-        if !batch.markers.is_empty() {
-            let latest = last_of_each(&batch.markers, |marker| marker.number);
-            list.push((&statements.accounting, accounting(epoch, &latest)));
-            let end = latest.iter().rev().find_map(|marker| end(epoch, marker));
-            list.extend(end.map(|values| (&statements.epoch_end, values)));
+        for left in &batch.leftovers {
+            // It may have died before anything of it was stored.
+            list.push((&statements.epoch_left, begun(left.epoch, &batch.sensor)));
+        }
+        let markers: BTreeMap<(Epoch, u64), Cow<'_, Marker>> =
+            batch.all_markers().map(|(epoch, marker)| ((epoch, marker.number), marker)).collect();
+        if !markers.is_empty() {
+            let markers: Vec<_> =
+                markers.iter().map(|((epoch, _), marker)| (epoch.stored(), &**marker)).collect();
+            list.push((&statements.accounting, accounting(&markers)));
+            let ends = markers.iter().filter_map(|(epoch, marker)| end(*epoch, marker));
+            list.extend(ends.map(|values| (&statements.epoch_end, values)));
         }
         // Last, because two sensors may want the same rows, which stay locked until the end of the transaction.
         if !batch.profiles.is_empty() {
@@ -85,6 +123,13 @@ impl<'a> Records<'a> {
         join_all(executions).await.into_iter().try_for_each(|answer| answer.map(drop))
     }
 }
+
+const EPOCH_LEFT: &str =
+    "INSERT INTO epochs (epoch, sensor, started_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+
+/// A rule that an event names twice is there once.
+const RULES: &str = "INSERT INTO event_rules (rule, time, epoch, number) \
+     SELECT * FROM unnest($1::bigint[], $2::timestamptz[], $3::bigint[], $4::bigint[]) ON CONFLICT DO NOTHING";
 
 const EPOCH_END: &str = "UPDATE epochs SET ended_at = $2, state = $3 WHERE epoch = $1";
 
@@ -249,8 +294,9 @@ const PROFILES: Insert = Insert {
 
 const ACCOUNTING: Insert = Insert {
     table: "accounting",
-    shared: &[("epoch", "bigint")],
+    shared: &[],
     columns: &[
+        ("epoch", "bigint"),
         ("number", "bigint"),
         ("at", "timestamptz"),
         ("kind", "smallint"),
@@ -342,22 +388,55 @@ fn profiles(now: Timestamp, profiles: &[ProfileChange]) -> Vec<Value> {
     ]
 }
 
-fn accounting(epoch: i64, markers: &[&Marker]) -> Vec<Value> {
+/// The rules of events, one row for each.
+fn rules(epoch: i64, events: &[&Event]) -> Vec<Value> {
+    let rows: Vec<(u32, &Event)> =
+        events.iter().flat_map(|event| event.rules.iter().map(|rule| (*rule, *event))).collect();
     vec![
-        Box::new(epoch),
-        column(markers, |m| big(m.number)),
-        column(markers, |m| system_time(m.at)),
-        column(markers, |m| i16::from(m.kind as u8)),
-        column(markers, |m| big(m.totals.dequeued)),
-        column(markers, |m| big(m.totals.packets)),
-        column(markers, |m| big(m.totals.victims)),
-        column(markers, |m| big(m.totals.sampled_out)),
-        column(markers, |m| big(m.totals.open_packets)),
-        column(markers, |m| big(m.totals.open_alerts)),
-        column(markers, |m| big(m.totals.events)),
-        column(markers, |m| big(m.totals.event_packets)),
-        column(markers, |m| big(m.totals.event_alerts)),
-        column(markers, |m| stages(&m.stages)),
+        column(&rows, |(rule, _)| i64::from(*rule)),
+        column(&rows, |(_, event)| system_time(event.first)),
+        column(&rows, |_| epoch),
+        column(&rows, |(_, event)| big(event.number)),
+    ]
+}
+
+fn minutes(epoch: i64, sums: &[MinuteSums]) -> Vec<Value> {
+    vec![
+        column(sums, |_| epoch),
+        column(sums, |s| system_time(s.minute)),
+        column(sums, |s| i16::from(s.level as u8)),
+        column(sums, |s| big(s.events)),
+        column(sums, |s| big(s.packets)),
+        column(sums, |s| big(s.alerts)),
+        column(sums, |s| big(s.score_micros)),
+    ]
+}
+
+/// An epoch as it begins.
+fn begun(epoch: Epoch, sensor: &str) -> Vec<Value> {
+    vec![
+        Box::new(epoch.stored()),
+        Box::new(printable(sensor).into_owned()),
+        Box::new(system_time(epoch.started())),
+    ]
+}
+
+fn accounting(markers: &[(i64, &Marker)]) -> Vec<Value> {
+    vec![
+        column(markers, |(epoch, _)| *epoch),
+        column(markers, |(_, m)| big(m.number)),
+        column(markers, |(_, m)| system_time(m.at)),
+        column(markers, |(_, m)| i16::from(m.kind as u8)),
+        column(markers, |(_, m)| big(m.totals.dequeued)),
+        column(markers, |(_, m)| big(m.totals.packets)),
+        column(markers, |(_, m)| big(m.totals.victims)),
+        column(markers, |(_, m)| big(m.totals.sampled_out)),
+        column(markers, |(_, m)| big(m.totals.open_packets)),
+        column(markers, |(_, m)| big(m.totals.open_alerts)),
+        column(markers, |(_, m)| big(m.totals.events)),
+        column(markers, |(_, m)| big(m.totals.event_packets)),
+        column(markers, |(_, m)| big(m.totals.event_alerts)),
+        column(markers, |(_, m)| stages(&m.stages)),
     ]
 }
 

@@ -130,8 +130,17 @@ pub(super) fn profiles(
 pub(super) fn markers(connection: &Connection, batch: &Batch) -> Result<(), Error> {
     let mut insert = connection.prepare_cached(MARKER)?;
     let mut end = connection.prepare_cached(EPOCH_END)?;
-    let epoch = batch.epoch.stored();
-    for marker in &batch.markers {
+    let mut begin = connection.prepare_cached(EPOCH_LEFT)?;
+    for left in &batch.leftovers {
+        // It may have died before anything of it was stored.
+        begin.execute(params![
+            left.epoch.stored(),
+            printable(&batch.sensor),
+            micros(left.epoch.started())
+        ])?;
+    }
+    for (epoch, marker) in batch.all_markers() {
+        let epoch = epoch.stored();
         let totals = &marker.totals;
         // Text and integers: there is nothing in it that could not be JSON.
         let stages = serde_json::to_string(&marker.stages).unwrap_or_default();
@@ -196,5 +205,8 @@ const PROFILE: &str = "INSERT INTO source_profiles (source, tenant, time, last_t
 const MARKER: &str = "INSERT OR REPLACE INTO accounting (epoch, number, at, kind, dequeued, packets, victims, sampled_out, open_packets, \
      open_alerts, events, event_packets, event_alerts, stages) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+
+const EPOCH_LEFT: &str =
+    "INSERT OR IGNORE INTO epochs (epoch, sensor, started_at) VALUES (?1, ?2, ?3)";
 
 const EPOCH_END: &str = "UPDATE epochs SET ended_at = ?2, state = ?3 WHERE epoch = ?1";

@@ -1,0 +1,17 @@
+//! What a client may ask: one definition of a parameter reads it, refuses it and documents it.
+
+mod body;
+mod fields;
+mod filters;
+mod kinds;
+mod object;
+
+pub(super) use body::{
+    Body, EventIds, FeatureRows, FeatureValues, IncidentPatch, IncidentStateName, LabelWords, Table,
+};
+pub(super) use fields::Parameters;
+pub(super) use filters::{
+    AccountingQuery, EventsQuery, IncidentsQuery, NoQuery, SessionsQuery, SourcesQuery, Span,
+    StreamQuery, TimelineQuery,
+};
+pub(super) use kinds::{Threat, path_address, path_id, session_state_name};

@@ -1,0 +1,43 @@
+//! What judges.
+
+use std::fmt;
+
+use super::page::Page;
+use crate::verdict::Detection;
+
+pub(super) fn encode(page: &mut Page<'_>, detection: &Detection) -> fmt::Result {
+    let model = detection.model();
+    let schema = model.schema().version.to_string();
+    page.info(
+        "phantomnet_model_info",
+        "The model that scores: its name, the SHA-256 of its file, the version of its features",
+        [
+            ("name", model.about().name.as_str()),
+            ("sha256", model.sha256()),
+            ("schema", schema.as_str()),
+        ],
+    )?;
+    let version = format!("{:08x}", detection.version());
+    page.info(
+        "phantomnet_detection_info",
+        "The version of model, rules, intelligence, decoys and policy together",
+        [("version", version.as_str())],
+    )?;
+    page.gauge(
+        "phantomnet_model_calibration_rows",
+        "Rows that the model's calibration rests on",
+        model.calibration_rows(),
+    )?;
+    page.gauge("phantomnet_rules", "Rules loaded", detection.rules().len() as u64)?;
+    page.gauge(
+        "phantomnet_rules_refused",
+        "Rules refused when they were loaded",
+        detection.rules().refused() as u64,
+    )?;
+    page.gauge(
+        "phantomnet_intel_entries",
+        "Entries of intelligence loaded",
+        detection.intel().len() as u64,
+    )?;
+    page.gauge("phantomnet_decoys", "Decoys", detection.decoys().all().len() as u64)
+}

@@ -1,0 +1,205 @@
+//! How the sensor is.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::super::{CaptureStatus, Live};
+use super::version_text;
+use crate::store::writer::WriterStats;
+
+/// How it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in super::super) enum HealthStatus {
+    /// Everything does its work.
+    Healthy,
+    /// Packets are judged, but something else is wrong.
+    Degraded,
+    /// No packets are judged.
+    Error,
+}
+
+/// That the server answers.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in super::super) struct Liveness {
+    pub(in super::super) status: HealthStatus,
+}
+
+/// How each part is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in super::super) struct Health {
+    pub(in super::super) status: HealthStatus,
+    /// What is wrong, in words.
+    problems: Vec<String>,
+    database: DatabaseHealth,
+    capture: CaptureHealth,
+    workers: Vec<WorkerHealth>,
+    model: ModelHealth,
+}
+
+/// The store, as readers and the writer see it.
+#[derive(Debug, Serialize, ToSchema)]
+struct DatabaseHealth {
+    /// `up`, `busy` (every connection for questions is taken) or `down`.
+    status: &'static str,
+    /// What it calls itself; null when it does not answer.
+    version: Option<String>,
+    /// Whether the last batch could be committed; null before the first.
+    writing: Option<bool>,
+    /// What the last try that failed said; null when none did since.
+    last_error: Option<String>,
+    /// Events that wait on disk for the store.
+    spooled_events: u64,
+}
+
+/// The source of frames.
+#[derive(Debug, Serialize, ToSchema)]
+struct CaptureHealth {
+    /// `running` or `stopped`.
+    status: &'static str,
+    source: String,
+    /// Frames delivered; null where the source can't know.
+    delivered: Option<u64>,
+    fault: Option<String>,
+}
+
+/// One worker, by what it has counted.
+#[derive(Debug, Serialize, ToSchema)]
+struct WorkerHealth {
+    worker: usize,
+    /// Frames taken.
+    taken: u64,
+    /// Packets judged.
+    judged: u64,
+    /// Verdicts lost because the ring was full.
+    ring_full: u64,
+}
+
+/// What judges.
+#[derive(Debug, Serialize, ToSchema)]
+struct ModelHealth {
+    name: String,
+    sha256: String,
+    detection_version: String,
+}
+
+/// Whether the store answers readers.
+#[derive(Debug)]
+pub(in super::super) enum Database {
+    Up(String),
+    Busy,
+    Down(String),
+}
+
+impl Health {
+    pub(in super::super) fn of(live: &Live, database: Database) -> Self {
+        let (capture, writer) = (live.capture.read(), live.writer.read());
+        let collector = live.collector.read();
+        let detection = live.detection.current();
+        let unaccounted = collector.unaccounted.max(collector.totals.unaccounted());
+        let mut problems = Problems::default();
+        problems.of_capture(&capture);
+        problems.of_store(&database, &writer);
+        if unaccounted > 0 || collector.violations > 0 {
+            let text =
+                format!("{unaccounted} packets or verdicts do not add up between the stages");
+            problems.add(HealthStatus::Degraded, text);
+        }
+        Self {
+            status: problems.worst,
+            problems: problems.texts,
+            database: DatabaseHealth::of(database, &writer),
+            capture: CaptureHealth {
+                status: if capture.running { "running" } else { "stopped" },
+                source: capture.source,
+                delivered: capture.delivered,
+                fault: capture.fault,
+            },
+            workers: live.workers.iter().enumerate().map(WorkerHealth::of).collect(),
+            model: ModelHealth {
+                name: detection.model().about().name.clone(),
+                sha256: detection.model().sha256().to_owned(),
+                detection_version: version_text(detection.version()),
+            },
+        }
+    }
+}
+
+/// What is wrong so far.
+struct Problems {
+    worst: HealthStatus,
+    texts: Vec<String>,
+}
+
+impl Default for Problems {
+    fn default() -> Self {
+        Self { worst: HealthStatus::Healthy, texts: Vec::new() }
+    }
+}
+
+impl Problems {
+    fn add(&mut self, status: HealthStatus, text: String) {
+        self.worst = self.worst.max(status);
+        self.texts.push(text);
+    }
+
+    fn of_capture(&mut self, capture: &CaptureStatus) {
+        if !capture.running {
+            self.add(
+                HealthStatus::Error,
+                "no frames are coming: the capture has stopped".to_owned(),
+            );
+        }
+        if let Some(fault) = &capture.fault {
+            self.add(HealthStatus::Error, format!("capture: {fault}"));
+        }
+    }
+
+    fn of_store(&mut self, database: &Database, writer: &WriterStats) {
+        if let Database::Down(reason) = database {
+            self.add(HealthStatus::Degraded, format!("the store does not answer: {reason}"));
+        }
+        if !writer.store_up
+            && let Some(error) = &writer.last_error
+        {
+            let waiting = writer.spooled.rows + writer.waiting.rows;
+            let text = format!("events can't be stored, {waiting} are waiting: {error}");
+            self.add(HealthStatus::Degraded, text);
+        }
+        let refused =
+            writer.refused_bound.rows + writer.refused_corrupt.rows + writer.refused_io.rows;
+        if refused > 0 {
+            self.add(HealthStatus::Degraded, format!("{refused} events were lost since the start"));
+        }
+    }
+}
+
+impl DatabaseHealth {
+    fn of(database: Database, writer: &WriterStats) -> Self {
+        let (status, version) = match database {
+            Database::Up(version) => ("up", Some(version)),
+            Database::Busy => ("busy", None),
+            Database::Down(_) => ("down", None),
+        };
+        let tried = writer.committed.batches > 0 || writer.failures > 0;
+        Self {
+            status,
+            version,
+            writing: tried.then_some(writer.store_up),
+            last_error: writer.last_error.clone(),
+            spooled_events: writer.spooled.rows,
+        }
+    }
+}
+
+impl WorkerHealth {
+    fn of((worker, published): (usize, &std::sync::Arc<crate::counters::Published>)) -> Self {
+        let counters = published.counters();
+        Self {
+            worker,
+            taken: counters.taken,
+            judged: counters.scored,
+            ring_full: counters.ring_full.iter().sum(),
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! Everything around the data path while a sensor runs: the recorder, the writer, the page of the epoch, the server.
+//!
+//! | thread      | owns                                  | in                 | out                    |
+//! |-------------|---------------------------------------|--------------------|------------------------|
+//! | caller      | the collector, the recorder           | verdicts           | batches, live events   |
+//! | `writer`    | the queue and the spool               | batches            | batches, spool         |
+//! | `committer` | the store                             | batches            | rows                   |
+//! | `page`      | the page of the epoch                 | the newest sums    | a file                 |
+//! | `api`       | the server                            | what `Live` shows  | answers                |
+//!
+//! They stop from the top: when the workers have left, the recorder closes what is open and drops its end of the channel; the
+//! writer commits, or leaves to the spool, what is under way; then the server ends.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rand::Rng as _;
+
+use super::{Failure, setup};
+use crate::api::{ApiServer, CaptureStatus, Live};
+use crate::capture::FrameSource;
+use crate::collect::{
+    CollectorStats, EventCounts, EventParams, Hub, Recorder, RecorderParts, Sink, WallClock,
+};
+use crate::config::Config;
+use crate::event::{Board, Epoch, EpochPage, Leftover, MarkerKind, leftover};
+use crate::latest::Publisher;
+use crate::sensor::{self, Replayed, SensorParams, Watched};
+use crate::store::writer::{SpoolParams, Writer, WriterParams, WriterStats};
+use crate::store::{self, Location, StoreError, query::Queries};
+use crate::verdict::Detection;
+use crate::worker::WhenFull;
+
+/// Batches between the recorder and the writer.
+const BATCHES_UNDER_WAY: usize = 2;
+
+/// How often the sums are written to the page of the epoch.
+const PAGE_EVERY: Duration = Duration::from_millis(100);
+
+/// The spool in the sensor's folder.
+const SPOOL_FOLDER: &str = "spool";
+
+/// How an appliance is set up.
+#[derive(Debug)]
+pub(super) struct Plan<'a> {
+    pub(super) config: &'a Config,
+    pub(super) location: Location,
+    pub(super) params: SensorParams,
+    pub(super) events: EventParams,
+    pub(super) detection: Arc<Publisher<Detection>>,
+    /// What frames come from, for people.
+    pub(super) source: String,
+    pub(super) attended: Attended,
+}
+
+/// Whether there is somebody to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Attended {
+    /// A replay: it waits for the store, and nothing of it runs on.
+    Replay,
+    /// A sensor: nothing waits for the store, there is a spool and a server.
+    Sensor,
+}
+
+/// The parts around the data path.
+#[derive(Debug)]
+pub(super) struct Appliance {
+    params: SensorParams,
+    detection: Arc<Publisher<Detection>>,
+    recorder: Recorder,
+    writer: Writer,
+    live: Live,
+    server: Option<ApiServer>,
+    page: Option<Page>,
+    watched: Watched,
+}
+
+impl Appliance {
+    /// Starts everything but the data path.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the store (unless a spool can wait for it), the folder, or the address to listen on.
+    pub(super) fn start(plan: Plan<'_>) -> Result<Self, Failure> {
+        let Plan { config, location, params, events, detection, source, attended } = plan;
+        let started = setup::now();
+        let epoch = Epoch::new(started, rand::thread_rng().r#gen());
+        let is_sensor = attended == Attended::Sensor;
+        let folder = &config.sensor.folder;
+        let left = if is_sensor {
+            make_folder(folder)?;
+            leftover(folder)
+        } else {
+            None
+        };
+        ready(&location, config, is_sensor)?;
+
+        let (batches, received) = crossbeam_channel::bounded(BATCHES_UNDER_WAY);
+        let writer =
+            Writer::start(opener(&location, config), received, &writer_params(config, is_sensor))
+                .map_err(|error| Failure::operation(format!("the writer of events: {error}")))?;
+        let live = Live {
+            sensor: config.sensor.name.to_string(),
+            epoch,
+            started,
+            workers: sensor::published(params.workers),
+            detection: Arc::clone(&detection),
+            collector: Board::default(),
+            writer: writer.stats().clone(),
+            events: Hub::default(),
+            capture: Board::new(CaptureStatus {
+                source,
+                running: true,
+                delivered: None,
+                fault: None,
+            }),
+        };
+        let page = match is_sensor {
+            true => Some(Page::start(folder, epoch, live.collector.clone())?),
+            false => None,
+        };
+        let server = match (is_sensor, setup::api_params(config, &params)?) {
+            (true, Some(http)) => {
+                let queries =
+                    Queries::open(&location, http.query_connections).map_err(Failure::operation)?;
+                Some(ApiServer::start(&http, live.clone(), queries).map_err(Failure::operation)?)
+            }
+            _ => None,
+        };
+        let mut recorder = recorder(config, &events, &params, &live, batches, left);
+        recorder.mark(MarkerKind::Start, Vec::new()).map_err(Failure::operation)?;
+        let when_full = if is_sensor { WhenFull::Count } else { WhenFull::Wait };
+        let watched = Watched { when_full, published: live.workers.clone() };
+        Ok(Self { params, detection, recorder, writer, live, server, page, watched })
+    }
+
+    /// Where the server can be reached.
+    pub(super) fn address(&self) -> Option<std::net::SocketAddr> {
+        self.server.as_ref().map(ApiServer::address)
+    }
+
+    /// Sends everything that `source` has through the data path into the store, and to `others`. `afterwards` is called when the
+    /// last verdict was taken, while the server still answers.
+    pub(super) fn run<S: FrameSource + Send>(
+        self,
+        source: S,
+        mut others: Vec<&mut dyn Sink>,
+        afterwards: impl FnOnce(),
+    ) -> Ended<S> {
+        let Self { params, detection, mut recorder, writer, live, server, page, watched } = self;
+        let mut sinks: Vec<&mut dyn Sink> = vec![&mut recorder];
+        sinks.extend(others.iter_mut().map(|sink| &mut **sink as &mut dyn Sink));
+        let replayed = sensor::run(source, &detection, &params, &watched, sinks);
+        live.capture.change(|capture| {
+            capture.running = false;
+            capture.delivered = Some(replayed.delivered);
+        });
+        // The writer ends when nobody can send to it any more.
+        drop(recorder);
+        afterwards();
+        let stats = writer.stats().clone();
+        let uncommitted = writer.finish();
+        if let Some(server) = server {
+            let _stopped = server.stop();
+        }
+        let page_error = page.and_then(Page::end);
+        Ended {
+            replayed,
+            collector: live.collector.read(),
+            writer: stats.read(),
+            uncommitted,
+            page_error,
+        }
+    }
+}
+
+/// What an appliance leaves.
+#[derive(Debug)]
+pub(super) struct Ended<S> {
+    pub(super) replayed: Replayed<S>,
+    pub(super) collector: CollectorStats,
+    pub(super) writer: WriterStats,
+    pub(super) uncommitted: Option<StoreError>,
+    page_error: Option<std::io::Error>,
+}
+
+impl<S> Ended<S> {
+    /// How many events there were.
+    pub(super) const fn events(&self) -> EventCounts {
+        let totals = &self.collector.totals;
+        EventCounts {
+            stored: self.writer.committed.rows - self.writer.quarantined_rows,
+            coalesced: totals.event_packets + totals.event_alerts - totals.events,
+        }
+    }
+
+    /// What went wrong on the way to the store, one line for each; none when every event is there, or safe in the spool.
+    pub(super) fn complaints(&self) -> Vec<String> {
+        let stats = &self.writer;
+        let mut lines = Vec::new();
+        if let Some(error) = &self.uncommitted {
+            lines.push(format!("events are missing in the store: {error}"));
+        }
+        let refused = [
+            ("the spool was full", stats.refused_bound),
+            ("the spool was damaged", stats.refused_corrupt),
+            ("the disk took no more", stats.refused_io),
+        ];
+        for (why, tally) in refused {
+            if tally.batches > 0 {
+                lines.push(format!(
+                    "{} events of {} packets were lost: {why}",
+                    tally.rows, tally.packets
+                ));
+            }
+        }
+        if stats.quarantined_rows > 0 {
+            let rows = stats.quarantined_rows;
+            lines.push(format!("{rows} events lie in quarantine: the store refused them"));
+        }
+        if self.collector.violations > 0 || stats.unaccounted() > 0 {
+            lines.push(format!(
+                "a bug: {} sums of the collector did not hold, the writer misses {}",
+                self.collector.violations,
+                stats.unaccounted()
+            ));
+        }
+        lines.extend(
+            self.page_error.as_ref().map(|error| format!("the page of the epoch: {error}")),
+        );
+        lines
+    }
+}
+
+/// The folder that the sensor writes to, for nobody else to read.
+fn make_folder(folder: &Path) -> Result<(), Failure> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
+        let key = "sensor.folder of the configuration names it";
+        Failure::operation(format!("{}: {error}; {key}", folder.display()))
+    })
+}
+
+/// The store is asked once before anything starts: what the operator has to mend is said at once. A store that is only away is
+/// waited for by the spool.
+fn ready(location: &Location, config: &Config, has_spool: bool) -> Result<(), Failure> {
+    match store::open(location, config.store.retention) {
+        Ok(_) => Ok(()),
+        Err(error @ StoreError::Away { .. }) if has_spool => {
+            tracing::warn!(%error, "the store is away; events wait in the spool");
+            Ok(())
+        }
+        Err(error) => Err(Failure::operation(error)),
+    }
+}
+
+type Opener = Box<dyn FnMut() -> Result<Box<dyn store::Store>, StoreError> + Send>;
+
+fn opener(location: &Location, config: &Config) -> Opener {
+    let (location, retention) = (location.clone(), config.store.retention);
+    Box::new(move || store::open(&location, retention))
+}
+
+fn writer_params(config: &Config, has_spool: bool) -> WriterParams {
+    let spool = has_spool.then(|| SpoolParams {
+        bytes_max: config.store.spool_bytes,
+        ..SpoolParams::in_folder(config.sensor.folder.join(SPOOL_FOLDER))
+    });
+    WriterParams { spool, ..WriterParams::default() }
+}
+
+fn recorder(
+    config: &Config,
+    events: &EventParams,
+    params: &SensorParams,
+    live: &Live,
+    batches: crossbeam_channel::Sender<crate::event::Batch>,
+    left: Option<Leftover>,
+) -> Recorder {
+    let parts = RecorderParts {
+        sensor: config.sensor.name.clone(),
+        epoch: live.epoch,
+        keyer: params.keyer,
+        batches,
+        stats: live.collector.clone(),
+        hub: Some(live.events.clone()),
+        clock: WallClock::default(),
+        leftover: left,
+    };
+    Recorder::new(events, parts)
+}
+
+/// Writes the newest sums to the page of the epoch, until it is told to end.
+#[derive(Debug)]
+struct Page {
+    stop: Sender<()>,
+    thread: JoinHandle<std::io::Result<()>>,
+}
+
+impl Page {
+    fn start(
+        folder: &Path,
+        epoch: Epoch,
+        collector: Board<CollectorStats>,
+    ) -> Result<Self, Failure> {
+        let failed = |error| Failure::operation(format!("{}: {error}", folder.display()));
+        let page = EpochPage::begin(folder, epoch, setup::now()).map_err(failed)?;
+        let (stop, stopped) = channel();
+        let write = move || {
+            let mut written = Ok(());
+            while stopped.recv_timeout(PAGE_EVERY) == Err(RecvTimeoutError::Timeout) {
+                // A full disk does not stop a sensor; the last failure is told at the end.
+                written = page.write(setup::now(), collector.read().totals);
+            }
+            page.end().and(written)
+        };
+        let thread =
+            std::thread::Builder::new().name("page".to_owned()).spawn(write).map_err(failed)?;
+        Ok(Self { stop, thread })
+    }
+
+    fn end(self) -> Option<std::io::Error> {
+        drop(self.stop);
+        self.thread.join().ok()?.err()
+    }
+}

@@ -1,0 +1,48 @@
+//! `phantomnet audit`: recounts a store against the sums that the sensor itself wrote into it.
+
+use clap::{Args, ValueEnum};
+
+use super::store::StoreArgument;
+use super::{ConfigArgument, Failure, output, setup};
+use crate::store;
+
+/// Arguments of `audit`.
+#[derive(Debug, Args)]
+pub(super) struct Audit {
+    #[command(flatten)]
+    config: ConfigArgument,
+    #[command(flatten)]
+    store: StoreArgument,
+
+    /// How the findings are written.
+    #[arg(long, value_enum, default_value_t = Form::Text)]
+    form: Form,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// A page for people.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+impl Audit {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let config = setup::load_config(&self.config)?;
+        let location = self.store.location(&config)?;
+        let report = store::audit(&location).map_err(Failure::operation)?;
+        let text = match self.form {
+            Form::Text => report.render(),
+            Form::Json => {
+                let json = serde_json::to_string_pretty(&report).map_err(Failure::operation)?;
+                format!("{json}\n")
+            }
+        };
+        output::print(&text)?;
+        if report.is_clean() {
+            return Ok(());
+        }
+        Err(Failure::operation(format!("{location}: the sums do not hold; see above")))
+    }
+}

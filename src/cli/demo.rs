@@ -1,0 +1,98 @@
+//! `phantomnet demo`: the whole appliance on generated traffic, without root and without a server.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::appliance::{Appliance, Attended, Plan};
+use super::complaints::fail_on;
+use super::interrupt::{Interrupt, Interruptible};
+use super::speed::Speed;
+use super::{ConfigArgument, Failure, output, setup, store};
+use crate::collect::StorePolicy;
+use crate::latest::Publisher;
+use crate::synth::EndlessFrames;
+
+/// Arguments of `demo`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Generates the traffic of an office with attacks in it, at its natural pace, and runs it through the whole \
+    sensor: into SQLite, and out over HTTP. Ctrl-C ends it."
+)]
+pub(super) struct Demo {
+    #[command(flatten)]
+    config: ConfigArgument,
+
+    /// Where to listen, instead of what the configuration says; port 0 takes any free one.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+
+    /// The folder for what it writes, instead of what the configuration says.
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
+
+    /// Where all chance comes from.
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    seed: u64,
+
+    /// Times the natural pace, some 400 packets a second.
+    #[arg(long, value_name = "real|xN", default_value = "real")]
+    speed: Speed,
+}
+
+impl Demo {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let mut config = setup::load_config(&self.config)?;
+        if let Some(folder) = self.folder {
+            config.sensor.folder = folder;
+        }
+        if let Some(listen) = self.listen {
+            config.http.listen = Some(listen);
+        }
+        let _logs = setup::start_logs(&config)?;
+        let start = setup::now();
+        let frames = EndlessFrames::new(start, self.seed).map_err(Failure::operation)?;
+        let mut events = setup::event_params(&config, Attended::Sensor);
+        events.store = StorePolicy::All;
+        let location = store::configured(&config);
+        let place = location.to_string();
+        let appliance = Appliance::start(Plan {
+            location,
+            params: setup::sensor_params(&config, 0)?,
+            events,
+            detection: Arc::new(Publisher::new(setup::load_detection(&config, start)?)),
+            config: &config,
+            source: "generated traffic".to_owned(),
+            attended: Attended::Sensor,
+        })?;
+        output::print(&greeting(appliance.address(), &place))?;
+        let interrupt = Interrupt::listen()?;
+        let frames = Interruptible::new(self.speed.of(frames), interrupt);
+        let ended = appliance.run(frames, Vec::new(), || {});
+        let lines = ended.complaints();
+        let totals = ended.collector.totals;
+        output::print(&format!(
+            "{} packets judged, {} events stored, unaccounted {}\n",
+            totals.packets,
+            ended.writer.committed.rows,
+            ended.replayed.ledger().unaccounted(),
+        ))?;
+        fail_on(lines)
+    }
+}
+
+/// Where to look.
+fn greeting(address: Option<SocketAddr>, place: &str) -> String {
+    let look = address.map_or_else(
+        || "No HTTP server: http.listen is empty.\n".to_owned(),
+        |address| {
+            format!(
+                "Look at http://{address}/docs, or ask:\n  curl 'http://{address}/api/events?verdict=CRITICAL&limit=5'\n  \
+                 curl http://{address}/api/stats\n  curl -N http://{address}/api/stream\n"
+            )
+        },
+    );
+    format!("PhantomNet judges generated traffic into {place}. Ctrl-C ends it.\n{look}")
+}

@@ -1,0 +1,70 @@
+//! `phantomnet run`: the sensor.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::appliance::{Appliance, Attended, Plan};
+use super::complaints::{complaints, fail_on};
+use super::interrupt::{Interrupt, Interruptible};
+use super::speed::{Speed, Tempo};
+use super::{ConfigArgument, Failure, output, setup, store};
+use crate::capture::Reader;
+use crate::latest::Publisher;
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  phantomnet run --source office.pcap --speed x10 --stay")]
+pub(super) struct Run {
+    #[command(flatten)]
+    config: ConfigArgument,
+
+    /// A capture file that stands in for the network: pcap or pcapng, also gzip or zstd compressed; - is standard input.
+    /// Several, each with its own --source, are merged by time.
+    #[arg(long, value_name = "PCAP", required = true)]
+    source: Vec<PathBuf>,
+
+    /// At the pace of the capture, a multiple of it (x10), or as fast as possible.
+    #[arg(long, value_name = "max|real|xN", default_value = "real")]
+    speed: Speed,
+
+    /// When the capture has ended, go on answering over HTTP until Ctrl-C.
+    #[arg(long)]
+    stay: bool,
+}
+
+impl Run {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let config = setup::load_config(&self.config)?;
+        let _logs = setup::start_logs(&config)?;
+        let reader = Reader::open(&self.source).map_err(Failure::operation)?;
+        let moment = reader.next_time().unwrap_or_default();
+        let names: Vec<_> = self.source.iter().map(|path| path.display().to_string()).collect();
+        let appliance = Appliance::start(Plan {
+            location: store::configured(&config),
+            params: setup::sensor_params(&config, 0)?,
+            events: setup::event_params(&config, Attended::Sensor),
+            detection: Arc::new(Publisher::new(setup::load_detection(&config, moment)?)),
+            config: &config,
+            source: names.join(" "),
+            attended: Attended::Sensor,
+        })?;
+        if let Some(address) = appliance.address() {
+            output::print_to_stderr(&format!("phantomnet: listening on http://{address}\n"));
+        }
+        let interrupt = Interrupt::listen()?;
+        let stay = || {
+            if self.stay {
+                interrupt.wait();
+            }
+        };
+        let frames = Interruptible::new(self.speed.of(reader), interrupt.clone());
+        let ended = appliance.run(frames, Vec::new(), stay);
+        let mut lines = ended.complaints();
+        let replayed =
+            ended.replayed.map_source(Interruptible::into_inner).map_source(Tempo::into_inner);
+        lines.extend(complaints(&replayed));
+        fail_on(lines)
+    }
+}

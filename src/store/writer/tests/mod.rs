@@ -1,0 +1,3 @@
+//! The writer against a store that fails, hangs and forgets to answer.
+
+pub(super) mod sample;

@@ -1,0 +1,171 @@
+//! The database goes away while 20,000 events come each second: nothing is lost, nothing is doubled, capture does not notice.
+//!
+//! The short form takes the database away for [`SHORT`]; `PHANTOMNET_OUTAGE_SECONDS=60` asks for the long one.
+
+#![cfg(test)]
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::cluster::{Cluster, Database, Settings};
+use crate::support;
+
+/// How long the database is away in the short form.
+const SHORT: Duration = Duration::from_secs(6);
+
+/// Packets, and events, in each second.
+const PER_SECOND: u64 = 20_000;
+
+/// Before the outage.
+const BEFORE: Duration = Duration::from_secs(2);
+
+fn outage() -> Duration {
+    let asked = std::env::var("PHANTOMNET_OUTAGE_SECONDS").ok();
+    asked.map_or(SHORT, |text| Duration::from_secs(text.parse().expect("a number of seconds")))
+}
+
+/// A capture of one datagram every 50 µs, from a thousand sources.
+fn steady(file: &Path, seconds: u64) -> u64 {
+    let packets = seconds * PER_SECOND;
+    let mut bytes = vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    bytes.extend([0xff, 0xff, 0, 0, 1, 0, 0, 0]);
+    for packet in 0..packets {
+        let micros = packet * 1_000_000 / PER_SECOND;
+        let [low, high, ..] = (packet % 1_000).to_le_bytes();
+        bytes.extend((1_790_000_000 + (micros / 1_000_000) as u32).to_le_bytes());
+        bytes.extend(((micros % 1_000_000) as u32).to_le_bytes());
+        bytes.extend([60_u32.to_le_bytes(), 60_u32.to_le_bytes()].concat());
+        bytes.extend([2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0]);
+        bytes.extend([0x45, 0, 0, 46, 0, 0, 0, 0, 64, 17, 0, 0, 10, 1, high, low, 10, 2, 0, 1]);
+        bytes.extend([0x30, 0x39, 0, 53, 0, 26, 0, 0]);
+        bytes.extend([0; 18]);
+    }
+    std::fs::write(file, bytes).unwrap();
+    packets
+}
+
+/// A sensor that takes the capture in its own time, each packet an event.
+struct Sensor {
+    child: Child,
+    _folder: tempfile::TempDir,
+    packets: u64,
+    started: Instant,
+}
+
+impl Sensor {
+    fn start(url: &str, seconds: u64) -> Self {
+        let folder = support::folder();
+        let capture = folder.path().join("steady.pcap");
+        let packets = steady(&capture, seconds);
+        let config = folder.path().join("sensor.toml");
+        let text = format!(
+            "sensor.folder = 'data'\nstore.url = '{url}'\nevents = {{ store = 'all', coalesce_ms = 0 }}\nhttp.listen = ''\n"
+        );
+        std::fs::write(&config, text).unwrap();
+        let mut command = support::release_sensor().unwrap_or_else(support::sensor);
+        let child = command
+            .arg("run")
+            .arg("--config")
+            .arg(&config)
+            .arg("--source")
+            .arg(&capture)
+            .env_remove("RUST_BACKTRACE")
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self { child, _folder: folder, packets, started: Instant::now() }
+    }
+
+    /// Waits for the end. Returns how long it took in all.
+    fn end(mut self) -> Duration {
+        let mut log = String::new();
+        if let Some(stderr) = &mut self.child.stderr {
+            std::io::Read::read_to_string(stderr, &mut log).unwrap();
+        }
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "{status}: {log}");
+        self.started.elapsed()
+    }
+}
+
+/// Packets in batches that were committed.
+fn committed(database: &Database<'_>) -> u64 {
+    database.psql("SELECT coalesce(sum(packets), 0) FROM ingest_batches").parse().unwrap()
+}
+
+/// Takes the database away by `away`, brings it back by `back`, and looks what became of the events.
+fn survives(
+    cluster: &Cluster,
+    database: &Database<'_>,
+    url: &str,
+    away: impl FnOnce(),
+    back: impl FnOnce(),
+) {
+    support::run_well(support::sensor().args(["migrate", "--store", &database.url()]));
+    let outage = outage();
+    // Draining at three times the arrival rate takes half as long as the outage while packets go on coming.
+    let seconds = (BEFORE + outage + outage + Duration::from_secs(14)).as_secs();
+    let sensor = Sensor::start(url, seconds);
+    let (packets, started) = (sensor.packets, sensor.started);
+    std::thread::sleep(BEFORE);
+    away();
+    std::thread::sleep(outage);
+    back();
+    let mut report = String::new();
+    let (before, since) = (committed(database), Instant::now());
+    let mut drained = None;
+    while drained.is_none() && started.elapsed() < Duration::from_secs(seconds) {
+        std::thread::sleep(Duration::from_millis(100));
+        let arrived = started.elapsed().as_secs_f64() * PER_SECOND as f64;
+        let now = committed(database);
+        if now as f64 > arrived - PER_SECOND as f64 {
+            drained = Some((now - before, since.elapsed().as_secs_f64()));
+        }
+    }
+    let (rows, took) = drained.expect("the backlog is gone before the capture ends");
+    writeln!(
+        report,
+        "away for {outage:?}; then {rows} events in {took:.1} s, {:.0} each second",
+        rows as f64 / took
+    )
+    .unwrap();
+    let took = sensor.end();
+    writeln!(report, "{packets} packets of {seconds} s took {:.1} s", took.as_secs_f64()).unwrap();
+    eprintln!("{report}");
+    assert!(took.as_secs_f64() < seconds as f64 + 5.0, "capture did not wait: {report}");
+    let sums = database
+        .psql("SELECT count(*), sum(count), count(DISTINCT number), max(number) FROM packet_logs");
+    assert_eq!(sums, format!("{packets}|{packets}|{packets}|{packets}"), "{report}");
+    support::run_well(support::sensor().args(["audit", "--store", &database.url()]));
+    drop(cluster.log());
+}
+
+#[test]
+fn a_server_that_is_stopped_where_it_stands_costs_no_event() {
+    let cluster = Cluster::start(&Settings::default());
+    let database = cluster.database("frozen");
+    survives(&cluster, &database, &database.url(), || cluster.freeze(), || cluster.thaw());
+}
+
+#[test]
+fn a_server_whose_postmaster_is_killed_costs_no_event() {
+    let cluster = Cluster::start(&Settings::default());
+    let database = cluster.database("killed");
+    survives(&cluster, &database, &database.url(), || cluster.kill(), || cluster.start_again());
+}
+
+#[test]
+fn a_server_that_shuts_down_at_once_costs_no_event() {
+    let cluster = Cluster::start(&Settings::default());
+    let database = cluster.database("shut");
+    survives(
+        &cluster,
+        &database,
+        &database.url(),
+        || cluster.stop("immediate"),
+        || cluster.start_again(),
+    );
+}
