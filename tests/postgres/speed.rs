@@ -37,13 +37,13 @@ fn commits_beside_a_bare_copy() {
     let mut report = String::new();
     let (mut commits, mut copies) = (Vec::new(), Vec::new());
     for round in 0..5 {
-        database.psql("TRUNCATE packet_logs, ingest_batches");
+        database.psql("TRUNCATE packet_logs, event_rules, event_minutes, epochs, ingest_batches");
         let began = Instant::now();
         for batch in &batches {
             assert!(!store.commit(batch, NOON).unwrap().already);
         }
         commits.push(began.elapsed());
-        database.psql("TRUNCATE packet_logs, ingest_batches");
+        database.psql("TRUNCATE packet_logs, event_rules, event_minutes, epochs, ingest_batches");
         let commands: Vec<_> = files
             .iter()
             .map(|file| format!("\\copy packet_logs FROM '{}' (FORMAT binary)", file.display()))

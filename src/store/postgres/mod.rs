@@ -29,9 +29,3 @@ pub use config::PostgresConfig;
 pub(in crate::store) use connection::Role;
 pub use reader::Reader;
 pub use store::PostgresStore;
-
-use super::StoreError;
-
-fn unbuilt() -> StoreError {
-    StoreError::Refused { store: "postgres".to_owned(), reason: "not built yet".to_owned() }
-}

@@ -1,4 +1,4 @@
-//! What a batch holds beside events, as columns of one statement for each table.
+//! What a batch holds beside events, and what follows from them (the rules that fired, sums by minute), as columns of one statement for each table.
 //!
 //! A statement that inserts or updates can't meet the same key twice, so a batch's records are brought to one for each key first:
 //! of sessions, incidents and markers the last one stands, changes of profiles are added up. Keys ascend, so that two sensors that
@@ -15,8 +15,10 @@ use super::connection::prepare_all;
 use super::copy::micros;
 use crate::address::Address;
 use crate::event::{
-    Batch, DetectionRecord, Incident, Marker, MarkerKind, ProfileChange, Session, StageSum,
+    Batch, DetectionRecord, Epoch, Event, Incident, Marker, MarkerKind, ProfileChange, Session,
+    StageSum,
 };
+use crate::store::minutes::{MinuteSums, POSTGRES_ADD};
 use crate::store::printable::printable;
 use crate::time::Timestamp;
 
@@ -32,15 +34,28 @@ pub(super) struct Statements {
     profiles: Statement,
     accounting: Statement,
     epoch_end: Statement,
+    event_rules: Statement,
+    minutes: Statement,
 }
 
 impl Statements {
     pub(super) async fn prepare(client: &Client) -> Result<Self, Error> {
-        let inserts = [MODELS, SESSIONS, INCIDENTS, PROFILES, ACCOUNTING].map(|i| statement(&i));
+        let inserts = [MODELS, SESSIONS, INCIDENTS, PROFILES, ACCOUNTING, EVENT_RULES];
+        let inserts = inserts.map(|insert| statement(&insert));
         let inserts = prepare_all(client, inserts.each_ref().map(String::as_str));
-        let (inserts, epoch_end) = try_join(inserts, client.prepare(EPOCH_END)).await?;
-        let [models, sessions, incidents, profiles, accounting] = inserts;
-        Ok(Self { models, sessions, incidents, profiles, accounting, epoch_end })
+        let others = prepare_all(client, [EPOCH_END, POSTGRES_ADD]);
+        let (inserts, [epoch_end, minutes]) = try_join(inserts, others).await?;
+        let [models, sessions, incidents, profiles, accounting, event_rules] = inserts;
+        Ok(Self {
+            models,
+            sessions,
+            incidents,
+            profiles,
+            accounting,
+            epoch_end,
+            event_rules,
+            minutes,
+        })
     }
 }
 
@@ -73,6 +88,21 @@ impl<'a> Records<'a> {
         // Last, because two sensors may want the same rows, which stay locked until the end of the transaction.
         if !batch.profiles.is_empty() {
             list.push((&statements.profiles, profiles(now, &added_up(&batch.profiles))));
+        }
+        Self { statements: list }
+    }
+
+    /// What follows from the events of an epoch that are stored.
+    pub(super) fn of_events(epoch: Epoch, events: &[&Event], statements: &'a Statements) -> Self {
+        let epoch = epoch.stored();
+        let mut list = Vec::new();
+        let fired = fired(events);
+        if !fired.is_empty() {
+            list.push((&statements.event_rules, event_rules(epoch, &fired)));
+        }
+        let sums = MinuteSums::of(events.iter().copied());
+        if !sums.is_empty() {
+            list.push((&statements.minutes, minutes(epoch, &sums)));
         }
         Self { statements: list }
     }
@@ -267,6 +297,44 @@ const ACCOUNTING: Insert = Insert {
     ],
     conflict: Conflict::Replace { key: "epoch, number", also: "" },
 };
+
+const EVENT_RULES: Insert = Insert {
+    table: "event_rules",
+    shared: &[("epoch", "bigint")],
+    columns: &[("rule", "bigint"), ("time", "timestamptz"), ("number", "bigint")],
+    conflict: Conflict::Stay,
+};
+
+/// Rules that fired, each with its event, by rule: so neighbours in the table are written together.
+fn fired<'e>(events: &[&'e Event]) -> Vec<(u32, &'e Event)> {
+    let mut fired: Vec<(u32, &Event)> =
+        events.iter().flat_map(|event| event.rules.iter().map(|rule| (*rule, *event))).collect();
+    fired.sort_unstable_by_key(|(rule, event)| (*rule, event.first, event.number));
+    // An event may name a rule twice.
+    fired.dedup_by_key(|(rule, event)| (*rule, event.first, event.number));
+    fired
+}
+
+fn event_rules(epoch: i64, fired: &[(u32, &Event)]) -> Vec<Value> {
+    vec![
+        Box::new(epoch),
+        column(fired, |(rule, _event)| i64::from(*rule)),
+        column(fired, |(_rule, event)| system_time(event.first)),
+        column(fired, |(_rule, event)| big(event.number)),
+    ]
+}
+
+fn minutes(epoch: i64, sums: &[MinuteSums]) -> Vec<Value> {
+    vec![
+        column(sums, |_sums| epoch),
+        column(sums, |sums| system_time(sums.minute)),
+        column(sums, |sums| i16::from(sums.level as u8)),
+        column(sums, |sums| big(sums.events)),
+        column(sums, |sums| big(sums.packets)),
+        column(sums, |sums| big(sums.alerts)),
+        column(sums, |sums| big(sums.score_micros)),
+    ]
+}
 
 fn models(detections: &[DetectionRecord], now: Timestamp) -> Vec<Value> {
     vec![
