@@ -1,10 +1,9 @@
-//! What a batch holds beside events, as columns of one statement for each table.
+//! What a batch holds beside events, and what follows from them (the rules that fired, sums by minute), as columns of one statement for each table.
 //!
 //! A statement that inserts or updates can't meet the same key twice, so a batch's records are brought to one for each key first:
 //! of sessions, incidents and markers the last one stands, changes of profiles are added up. Keys ascend, so that two sensors that
 //! write the same profiles lock them in the same order.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -34,30 +33,28 @@ pub(super) struct Statements {
     incidents: Statement,
     profiles: Statement,
     accounting: Statement,
-    rules: Statement,
-    minutes: Statement,
-    epoch_left: Statement,
     epoch_end: Statement,
+    event_rules: Statement,
+    minutes: Statement,
 }
 
 impl Statements {
     pub(super) async fn prepare(client: &Client) -> Result<Self, Error> {
-        let inserts = [MODELS, SESSIONS, INCIDENTS, PROFILES, ACCOUNTING].map(|i| statement(&i));
+        let inserts = [MODELS, SESSIONS, INCIDENTS, PROFILES, ACCOUNTING, EVENT_RULES];
+        let inserts = inserts.map(|insert| statement(&insert));
         let inserts = prepare_all(client, inserts.each_ref().map(String::as_str));
-        let others = prepare_all(client, [RULES, POSTGRES_ADD, EPOCH_LEFT, EPOCH_END]);
-        let (inserts, others) = try_join(inserts, others).await?;
-        let [models, sessions, incidents, profiles, accounting] = inserts;
-        let [rules, minutes, epoch_left, epoch_end] = others;
+        let others = prepare_all(client, [EPOCH_END, POSTGRES_ADD]);
+        let (inserts, [epoch_end, minutes]) = try_join(inserts, others).await?;
+        let [models, sessions, incidents, profiles, accounting, event_rules] = inserts;
         Ok(Self {
             models,
             sessions,
             incidents,
             profiles,
             accounting,
-            rules,
-            minutes,
-            epoch_left,
             epoch_end,
+            event_rules,
+            minutes,
         })
     }
 }
@@ -68,22 +65,9 @@ pub(super) struct Records<'a> {
 }
 
 impl<'a> Records<'a> {
-    /// The records of `batch`, with what is kept beside the `stored` ones of its events.
-    pub(super) fn of(
-        batch: &Batch,
-        stored: &[&Event],
-        now: Timestamp,
-        statements: &'a Statements,
-    ) -> Self {
+    pub(super) fn of(batch: &Batch, now: Timestamp, statements: &'a Statements) -> Self {
         let mut list = Vec::new();
         let epoch = batch.epoch.stored();
-        if stored.iter().any(|event| !event.rules.is_empty()) {
-            list.push((&statements.rules, rules(epoch, stored)));
-        }
-        if !stored.is_empty() {
-            let sums = MinuteSums::of(stored.iter().copied());
-            list.push((&statements.minutes, minutes(epoch, &sums)));
-        }
         if !batch.detections.is_empty() {
             list.push((&statements.models, models(&batch.detections, now)));
         }
@@ -95,22 +79,30 @@ impl<'a> Records<'a> {
             let latest = last_of_each(&batch.incidents, |incident| incident.number);
             list.push((&statements.incidents, incidents(epoch, now, &latest)));
         }
-        for left in &batch.leftovers {
-            // It may have died before anything of it was stored.
-            list.push((&statements.epoch_left, begun(left.epoch, &batch.sensor)));
-        }
-        let markers: BTreeMap<(Epoch, u64), Cow<'_, Marker>> =
-            batch.all_markers().map(|(epoch, marker)| ((epoch, marker.number), marker)).collect();
-        if !markers.is_empty() {
-            let markers: Vec<_> =
-                markers.iter().map(|((epoch, _), marker)| (epoch.stored(), &**marker)).collect();
-            list.push((&statements.accounting, accounting(&markers)));
-            let ends = markers.iter().filter_map(|(epoch, marker)| end(*epoch, marker));
-            list.extend(ends.map(|values| (&statements.epoch_end, values)));
+        if !batch.markers.is_empty() {
+            let latest = last_of_each(&batch.markers, |marker| marker.number);
+            list.push((&statements.accounting, accounting(epoch, &latest)));
+            let end = latest.iter().rev().find_map(|marker| end(epoch, marker));
+            list.extend(end.map(|values| (&statements.epoch_end, values)));
         }
         // Last, because two sensors may want the same rows, which stay locked until the end of the transaction.
         if !batch.profiles.is_empty() {
             list.push((&statements.profiles, profiles(now, &added_up(&batch.profiles))));
+        }
+        Self { statements: list }
+    }
+
+    /// What follows from the events of an epoch that are stored.
+    pub(super) fn of_events(epoch: Epoch, events: &[&Event], statements: &'a Statements) -> Self {
+        let epoch = epoch.stored();
+        let mut list = Vec::new();
+        let fired = fired(events);
+        if !fired.is_empty() {
+            list.push((&statements.event_rules, event_rules(epoch, &fired)));
+        }
+        let sums = MinuteSums::of(events.iter().copied());
+        if !sums.is_empty() {
+            list.push((&statements.minutes, minutes(epoch, &sums)));
         }
         Self { statements: list }
     }
@@ -123,13 +115,6 @@ impl<'a> Records<'a> {
         join_all(executions).await.into_iter().try_for_each(|answer| answer.map(drop))
     }
 }
-
-const EPOCH_LEFT: &str =
-    "INSERT INTO epochs (epoch, sensor, started_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
-
-/// A rule that an event names twice is there once.
-const RULES: &str = "INSERT INTO event_rules (rule, time, epoch, number) \
-     SELECT * FROM unnest($1::bigint[], $2::timestamptz[], $3::bigint[], $4::bigint[]) ON CONFLICT DO NOTHING";
 
 const EPOCH_END: &str = "UPDATE epochs SET ended_at = $2, state = $3 WHERE epoch = $1";
 
@@ -147,6 +132,8 @@ struct Insert {
 
 /// What is done with a row whose key is there already.
 enum Conflict {
+    /// There is none.
+    Never,
     /// It stays as it is.
     Stay,
     /// Every other column is replaced, and this is done beside.
@@ -176,6 +163,7 @@ fn statement(insert: &Insert) -> String {
     let selected = columns.iter().map(|(name, kind)| format!("r.{name}::{kind}"));
     let selected: Vec<_> = fixed.into_iter().chain(selected).collect();
     let conflict = match conflict {
+        Conflict::Never => String::new(),
         Conflict::Stay => "ON CONFLICT DO NOTHING".to_owned(),
         Conflict::Replace { key, also } => {
             let replaced = all.iter().filter(|name| !key.split(", ").any(|key| key == *name));
@@ -294,9 +282,8 @@ const PROFILES: Insert = Insert {
 
 const ACCOUNTING: Insert = Insert {
     table: "accounting",
-    shared: &[],
+    shared: &[("epoch", "bigint")],
     columns: &[
-        ("epoch", "bigint"),
         ("number", "bigint"),
         ("at", "timestamptz"),
         ("kind", "smallint"),
@@ -313,6 +300,45 @@ const ACCOUNTING: Insert = Insert {
     ],
     conflict: Conflict::Replace { key: "epoch, number", also: "" },
 };
+
+const EVENT_RULES: Insert = Insert {
+    table: "event_rules",
+    shared: &[("epoch", "bigint")],
+    columns: &[("rule", "bigint"), ("time", "timestamptz"), ("number", "bigint")],
+    // The event is new, so its rules are; asking would take twice as long.
+    conflict: Conflict::Never,
+};
+
+/// Rules that fired, each with its event, by rule: so neighbours in the table are written together.
+fn fired<'e>(events: &[&'e Event]) -> Vec<(u32, &'e Event)> {
+    let mut fired: Vec<(u32, &Event)> =
+        events.iter().flat_map(|event| event.rules.iter().map(|rule| (*rule, *event))).collect();
+    fired.sort_unstable_by_key(|(rule, event)| (*rule, event.first, event.number));
+    // An event may name a rule twice.
+    fired.dedup_by_key(|(rule, event)| (*rule, event.first, event.number));
+    fired
+}
+
+fn event_rules(epoch: i64, fired: &[(u32, &Event)]) -> Vec<Value> {
+    vec![
+        Box::new(epoch),
+        column(fired, |(rule, _event)| i64::from(*rule)),
+        column(fired, |(_rule, event)| system_time(event.first)),
+        column(fired, |(_rule, event)| big(event.number)),
+    ]
+}
+
+fn minutes(epoch: i64, sums: &[MinuteSums]) -> Vec<Value> {
+    vec![
+        column(sums, |_sums| epoch),
+        column(sums, |sums| system_time(sums.minute)),
+        column(sums, |sums| i16::from(sums.level as u8)),
+        column(sums, |sums| big(sums.events)),
+        column(sums, |sums| big(sums.packets)),
+        column(sums, |sums| big(sums.alerts)),
+        column(sums, |sums| big(sums.score_micros)),
+    ]
+}
 
 fn models(detections: &[DetectionRecord], now: Timestamp) -> Vec<Value> {
     vec![
@@ -388,55 +414,22 @@ fn profiles(now: Timestamp, profiles: &[ProfileChange]) -> Vec<Value> {
     ]
 }
 
-/// The rules of events, one row for each.
-fn rules(epoch: i64, events: &[&Event]) -> Vec<Value> {
-    let rows: Vec<(u32, &Event)> =
-        events.iter().flat_map(|event| event.rules.iter().map(|rule| (*rule, *event))).collect();
+fn accounting(epoch: i64, markers: &[&Marker]) -> Vec<Value> {
     vec![
-        column(&rows, |(rule, _)| i64::from(*rule)),
-        column(&rows, |(_, event)| system_time(event.first)),
-        column(&rows, |_| epoch),
-        column(&rows, |(_, event)| big(event.number)),
-    ]
-}
-
-fn minutes(epoch: i64, sums: &[MinuteSums]) -> Vec<Value> {
-    vec![
-        column(sums, |_| epoch),
-        column(sums, |s| system_time(s.minute)),
-        column(sums, |s| i16::from(s.level as u8)),
-        column(sums, |s| big(s.events)),
-        column(sums, |s| big(s.packets)),
-        column(sums, |s| big(s.alerts)),
-        column(sums, |s| big(s.score_micros)),
-    ]
-}
-
-/// An epoch as it begins.
-fn begun(epoch: Epoch, sensor: &str) -> Vec<Value> {
-    vec![
-        Box::new(epoch.stored()),
-        Box::new(printable(sensor).into_owned()),
-        Box::new(system_time(epoch.started())),
-    ]
-}
-
-fn accounting(markers: &[(i64, &Marker)]) -> Vec<Value> {
-    vec![
-        column(markers, |(epoch, _)| *epoch),
-        column(markers, |(_, m)| big(m.number)),
-        column(markers, |(_, m)| system_time(m.at)),
-        column(markers, |(_, m)| i16::from(m.kind as u8)),
-        column(markers, |(_, m)| big(m.totals.dequeued)),
-        column(markers, |(_, m)| big(m.totals.packets)),
-        column(markers, |(_, m)| big(m.totals.victims)),
-        column(markers, |(_, m)| big(m.totals.sampled_out)),
-        column(markers, |(_, m)| big(m.totals.open_packets)),
-        column(markers, |(_, m)| big(m.totals.open_alerts)),
-        column(markers, |(_, m)| big(m.totals.events)),
-        column(markers, |(_, m)| big(m.totals.event_packets)),
-        column(markers, |(_, m)| big(m.totals.event_alerts)),
-        column(markers, |(_, m)| stages(&m.stages)),
+        Box::new(epoch),
+        column(markers, |m| big(m.number)),
+        column(markers, |m| system_time(m.at)),
+        column(markers, |m| i16::from(m.kind as u8)),
+        column(markers, |m| big(m.totals.dequeued)),
+        column(markers, |m| big(m.totals.packets)),
+        column(markers, |m| big(m.totals.victims)),
+        column(markers, |m| big(m.totals.sampled_out)),
+        column(markers, |m| big(m.totals.open_packets)),
+        column(markers, |m| big(m.totals.open_alerts)),
+        column(markers, |m| big(m.totals.events)),
+        column(markers, |m| big(m.totals.event_packets)),
+        column(markers, |m| big(m.totals.event_alerts)),
+        column(markers, |m| stages(&m.stages)),
     ]
 }
 
