@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use phantomnet::address::Address;
-use phantomnet::event::{Batch, Event, Incident, MarkerKind};
+use phantomnet::event::{Batch, DetectionRecord, Event, Incident, MarkerKind, ProfileChange};
 use phantomnet::time::Timestamp;
 use serde_json::{Value, json};
 
@@ -233,25 +233,7 @@ impl Model {
 
     fn records(&mut self, batch: &Batch, now: Timestamp) {
         let epoch = json!(batch.epoch.stored());
-        for d in &batch.detections {
-            let named = vec![
-                json!(d.version),
-                json!(shown(&d.model)),
-                json!(d.sha256),
-                json!(d.schema),
-                json!(d.fingerprint),
-            ];
-            let numbers = vec![
-                double(d.offset),
-                double(d.contamination),
-                json!(d.calibration_rows),
-                json!(d.rules),
-                json!(d.intel),
-                json!(d.decoys),
-                micros(now),
-            ];
-            self.insert("models", [named, numbers].concat());
-        }
+        self.models(&batch.detections, now);
         for s in &batch.sessions {
             let [safe, warning, high, critical] = s.levels;
             let row = json!([
@@ -280,22 +262,8 @@ impl Model {
         for incident in latest.into_values() {
             self.incident(&epoch, incident, now);
         }
-        for p in &batch.profiles {
-            let key = vec![address(Some(p.source)), json!(p.tenant)];
-            let [safe, warning, high, critical] = p.levels;
-            let fresh =
-                [vec![micros(p.first), micros(p.last), micros(now)], vec![json!(0); 7]].concat();
-            let row = self
-                .rows_mut("source_profiles")
-                .entry(table("source_profiles").key_of(&key))
-                .or_insert_with(|| [key, fresh].concat());
-            row[2] = json!(row[2].as_i64().min(micros(p.first).as_i64()));
-            row[3] = json!(row[3].as_i64().max(micros(p.last).as_i64()));
-            row[4] = json!(row[4].as_i64().max(micros(now).as_i64()));
-            let sums = [p.sessions, p.packets, p.bytes, safe, warning, high, critical];
-            for (sum, added) in row[5..].iter_mut().zip(sums) {
-                add(sum, &json!(added));
-            }
+        for change in &batch.profiles {
+            self.profile(change, now);
         }
         for m in &batch.markers {
             let t = &m.totals;
@@ -316,6 +284,43 @@ impl Model {
                 serde_json::to_string(&m.stages).expect("JSON")
             ]);
             self.replace("accounting", values(row));
+        }
+    }
+
+    fn models(&mut self, detections: &[DetectionRecord], now: Timestamp) {
+        for d in detections {
+            let row = json!([
+                d.version,
+                shown(&d.model),
+                d.sha256,
+                d.schema,
+                d.fingerprint,
+                double(d.offset),
+                double(d.contamination),
+                d.calibration_rows,
+                d.rules,
+                d.intel,
+                d.decoys,
+                micros(now)
+            ]);
+            self.insert("models", values(row));
+        }
+    }
+
+    fn profile(&mut self, p: &ProfileChange, now: Timestamp) {
+        let key = vec![address(Some(p.source)), json!(p.tenant)];
+        let [safe, warning, high, critical] = p.levels;
+        let fresh =
+            [vec![micros(p.first), micros(p.last), micros(now)], vec![json!(0); 7]].concat();
+        let of_key = table("source_profiles").key_of(&key);
+        let row =
+            self.rows_mut("source_profiles").entry(of_key).or_insert_with(|| [key, fresh].concat());
+        row[2] = json!(row[2].as_i64().min(micros(p.first).as_i64()));
+        row[3] = json!(row[3].as_i64().max(micros(p.last).as_i64()));
+        row[4] = json!(row[4].as_i64().max(micros(now).as_i64()));
+        let sums = [p.sessions, p.packets, p.bytes, safe, warning, high, critical];
+        for (sum, added) in row[5..].iter_mut().zip(sums) {
+            add(sum, &json!(added));
         }
     }
 

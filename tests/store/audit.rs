@@ -225,7 +225,7 @@ const CHILD: &str = "PHANTOMNET_TEST_COMMITS";
 #[test]
 fn a_writer_that_is_killed_in_mid_commit_leaves_whole_batches_and_no_doubles() {
     if let Ok(location) = std::env::var(CHILD) {
-        return commit_for_ever(&location);
+        commit_for_ever(&location);
     }
     for (place, url) in Place::all_with_urls() {
         drop(place.open());
@@ -259,7 +259,7 @@ fn a_writer_that_is_killed_in_mid_commit_leaves_whole_batches_and_no_doubles() {
 const KILLED_ROWS: u64 = 500;
 
 /// Commits the same epoch from its beginning, again and again: after a kill most of it is there already.
-fn commit_for_ever(location: &str) {
+fn commit_for_ever(location: &str) -> ! {
     let location = location.parse().expect("the parent names a store");
     let retention = phantomnet::store::RetentionParams { days: None, bytes: None };
     let mut store = phantomnet::store::open(&location, retention).expect("it is there");

@@ -35,7 +35,6 @@ impl Maintenance {
             pruned_packets: 0,
             bytes: 0,
             rows_estimate: 0,
-            unfinished: false,
         };
         Self { retention, pruned: None, done: nothing }
     }
