@@ -32,12 +32,13 @@ fn figures() {
     let location: Location = url.parse().unwrap();
     if migrate(&location).unwrap() == 0 {
         let begun = Instant::now();
+        let statements = self::rows(&location, rows);
         match &location {
             Location::Sqlite(path) => {
                 let connection = rusqlite::Connection::open(path).unwrap();
-                connection.execute_batch(&sqlite_rows(rows)).unwrap();
+                connection.execute_batch(&statements).unwrap();
             }
-            Location::Postgres(_) => execute(&url, &postgres_rows(rows)),
+            Location::Postgres(_) => execute(&url, &format!("{statements};VACUUM (ANALYZE)")),
         }
         println!("{rows} rows filled in {:.0?}", begun.elapsed());
     }
@@ -93,7 +94,7 @@ fn sums(queries: &Queries, runtime: &tokio::runtime::Runtime) {
     measure("ledgers", || runtime.block_on(async { Ok(queries.ledgers(10).await?.len()) }));
 }
 
-fn filters() -> Vec<(&'static str, EventFilter)> {
+pub(crate) fn filters() -> Vec<(&'static str, EventFilter)> {
     let any = EventFilter::default;
     let network = |text: &str| {
         let (address, length) = text.split_once('/').unwrap_or((text, "32"));
@@ -187,12 +188,20 @@ fn measure(
     println!("{name:<44} {:>9.2} {:>9.2} {:>9.2}  {rows}", at(0.5), at(0.99), at(1.0));
 }
 
+/// Statements that fill a store of this kind.
+pub(crate) fn rows(location: &Location, rows: i64) -> String {
+    match location {
+        Location::Sqlite(_) => sqlite_rows(rows),
+        Location::Postgres(_) => postgres_rows(rows),
+    }
+}
+
 fn execute(url: &str, statements: &str) {
     runtime().block_on(async {
         let (client, connection) =
             tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
         let task = tokio::spawn(connection);
-        for statement in statements.split(";\n").filter(|one| !one.trim().is_empty()) {
+        for statement in statements.split(';').filter(|one| !one.trim().is_empty()) {
             client.batch_execute(statement).await.unwrap();
         }
         drop(client);
@@ -341,7 +350,6 @@ fn postgres_rows(rows: i64) -> String {
          CREATE INDEX packet_logs_notable ON packet_logs (verdict, time, epoch, number) WHERE verdict > 0;\n\
          INSERT INTO event_rules SELECT rules[1], time, epoch, number FROM packet_logs WHERE rules <> '{{}}';\n\
          INSERT INTO event_minutes SELECT date_trunc('minute', time), verdict, epoch, count(*), sum(count), 0, sum(floor(threat_score::float8 * 1000000 + 0.5)::bigint * count) FROM packet_logs GROUP BY 1, 2, 3;\n\
-         INSERT INTO source_profiles SELECT src_ip, 0, min(time), max(time), now(), 1, 1, 1, 1, 0, 0, 0 FROM packet_logs GROUP BY 1;\n\
-         VACUUM (ANALYZE)"
+         INSERT INTO source_profiles SELECT src_ip, 0, min(time), max(time), now(), 1, 1, 1, 1, 0, 0, 0 FROM packet_logs GROUP BY 1;"
     )
 }
