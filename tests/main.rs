@@ -27,6 +27,7 @@ mod queries; // every question to both stores, against a plain list of the same 
 mod replay; // capture files in, verdicts out: the whole data path
 mod rules; // the default rules against attacks, honest texts and captures
 mod rust_source; // words and paths of Rust source, for architecture
+mod schemathesis; // the HTTP server against what its own document promises
 mod sklearn_parity; // imported forests against the scores of scikit-learn
 mod stream; // server-sent events over real sockets: seams, slow clients, the end
 mod synth; // the traffic generator, seen from the wire: frames, labels, conversations
