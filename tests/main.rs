@@ -3,6 +3,8 @@
 mod support; // the program, generated traffic, places to write to
 mod cluster; // a PostgreSQL server of the tests' own
 mod running; // a running sensor, as the API sees it
+mod batches; // batches of events, large ones from a seed and odd ones
+mod places; // fresh stores of both kinds, and a model of what they hold
 
 mod api; // the HTTP server from outside: what it refuses, what every answer carries
 mod api_server; // that server over a hand-made sensor
@@ -30,4 +32,6 @@ mod rust_source; // words and paths of Rust source, for architecture
 mod schemathesis; // the HTTP server against what its own document promises
 mod sklearn_parity; // imported forests against the scores of scikit-learn
 mod stream; // server-sent events over real sockets: seams, slow clients, the end
+mod spool; // a full disk, kill -9: what the writer keeps on disk
+mod store; // the contract of a store, held against both: rows, ledger, audit, retention
 mod synth; // the traffic generator, seen from the wire: frames, labels, conversations
