@@ -7,6 +7,7 @@ mod batches; // batches of events, large ones from a seed and odd ones
 mod places; // fresh stores of both kinds, and a model of what they hold
 
 mod api; // the HTTP server from outside: what it refuses, what every answer carries
+mod api_manual; // the lines of docs/API.md, run as printed
 mod api_server; // that server over a hand-made sensor
 mod api_stored; // that server over a real store: what is kept is what is answered
 mod appliance; // captures in, rows of a real store out, and the sums that prove it
