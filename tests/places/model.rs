@@ -222,11 +222,21 @@ impl Model {
         for (sum, of_batch) in row[6..].iter_mut().zip(sums) {
             add(sum, of_batch);
         }
-        for marker in &batch.markers {
-            match marker.kind {
-                MarkerKind::Start | MarkerKind::Running => {}
-                MarkerKind::End => (row[3], row[4]) = (micros(marker.at), json!(2)),
-                MarkerKind::Crashed => (row[3], row[4]) = (Value::Null, json!(3)),
+        if let Some(end) = batch.markers.iter().find(|marker| marker.kind == MarkerKind::End) {
+            (row[3], row[4]) = (micros(end.at), json!(2));
+        }
+        for left in &batch.leftovers {
+            let epoch = left.epoch.stored();
+            let started = json!((epoch >> 20) * 1000);
+            let row = [
+                vec![json!(epoch), json!(shown(&batch.sensor)), started, Value::Null, json!(1)],
+                vec![json!(0); 7],
+            ];
+            self.insert("epochs", row.concat());
+            let row =
+                self.rows_mut("epochs").get_mut(&json!([epoch]).to_string()).expect("it was made");
+            if row[4] != json!(2) {
+                row[4] = json!(3);
             }
         }
     }
@@ -265,10 +275,12 @@ impl Model {
         for change in &batch.profiles {
             self.profile(change, now);
         }
-        for m in &batch.markers {
+        let left = batch.leftovers.iter().map(|left| (left.epoch, left.marker()));
+        let own = batch.markers.iter().map(|marker| (batch.epoch, marker.clone()));
+        for (epoch, m) in left.chain(own) {
             let t = &m.totals;
             let row = json!([
-                epoch,
+                epoch.stored(),
                 m.number,
                 micros(m.at),
                 m.kind as u8,
