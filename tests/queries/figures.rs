@@ -67,23 +67,23 @@ fn sums(queries: &Queries, runtime: &tokio::runtime::Runtime) {
     for (name, seconds) in [("hour", 3600), ("day", 86_400), ("30 days", SPAN)] {
         let from = Timestamp::from_secs(end - seconds + 17);
         measure(&format!("stats, {name}"), || {
-            runtime.block_on(async { Ok(queries.stats(Some(from), None).await?.events as usize) })
+            runtime.block_on(async { Ok(queries.stats(Some(from), None).await?.events) })
         });
         let (to, bucket) =
-            (Timestamp::from_secs(end), Duration::from_secs(60.max(seconds as u64 / 720)));
+            (Timestamp::from_secs(end), Duration::from_secs(60.max(seconds.unsigned_abs() / 720)));
         measure(&format!("timeline, {name}"), || {
             runtime.block_on(async { Ok(queries.timeline(from, to, bucket).await?.len()) })
         });
     }
     measure("stats, all", || {
-        runtime.block_on(async { Ok(queries.stats(None, None).await?.events as usize) })
+        runtime.block_on(async { Ok(queries.stats(None, None).await?.events) })
     });
     let (from, to) = (Timestamp::from_secs(end - 900), Timestamp::from_secs(end));
     measure("timeline, 15 minutes by second", || {
         runtime
             .block_on(async { Ok(queries.timeline(from, to, Duration::from_secs(1)).await?.len()) })
     });
-    measure("span", || runtime.block_on(async { Ok(queries.span().await?.is_some().into()) }));
+    measure("span", || runtime.block_on(async { Ok(queries.span().await?.is_some()) }));
     measure("sources, newest 100", || {
         runtime.block_on(async { Ok(queries.sources(None, None, 100).await?.rows.len()) })
     });
@@ -162,9 +162,9 @@ pub(crate) fn filters() -> Vec<(&'static str, EventFilter)> {
     ]
 }
 
-fn measure(
+fn measure<N: ToString>(
     name: &str,
-    mut ask: impl FnMut() -> Result<usize, phantomnet::store::query::QueryError>,
+    mut ask: impl FnMut() -> Result<N, phantomnet::store::query::QueryError>,
 ) {
     let mut times = Vec::new();
     let mut rows = String::new();
@@ -181,11 +181,8 @@ fn measure(
         }
     }
     times.sort_unstable();
-    let at = |share: f64| {
-        let index = (times.len() as f64 * share) as usize;
-        times[index.min(times.len() - 1)].as_secs_f64() * 1e3
-    };
-    println!("{name:<44} {:>9.2} {:>9.2} {:>9.2}  {rows}", at(0.0), at(0.5), at(0.99));
+    let at = |percent: usize| times[(times.len() - 1) * percent / 100].as_secs_f64() * 1e3;
+    println!("{name:<44} {:>9.2} {:>9.2} {:>9.2}  {rows}", at(0), at(50), at(99));
 }
 
 /// Statements that fill a store of this kind.
@@ -257,42 +254,14 @@ fn columns(
         part = c(9, 100)
     );
     let time = time(&micros);
-    [
-        time.clone(),
-        time.clone(),
-        time,
-        "1".into(),
-        "i".into(),
-        "i".into(),
-        format!("1 + {}", c(10, 5)),
-        "0".into(),
-        "1".into(),
-        "1000".into(),
-        "1".into(),
-        "120".into(),
-        format!("1024 + {}", c(11, 60_000 - 30_000)),
-        format!("CASE WHEN {} = 0 THEN 22 ELSE 443 END", c(12, 50)),
-        "0".into(),
-        "0".into(),
-        score,
-        "1".into(),
-        "2".into(),
-        "3".into(),
-        "0.5".into(),
-        "0.5".into(),
-        format!("CASE WHEN {} = 0 THEN 17 ELSE 6 END", c(13, 3)),
-        verdict,
-        "0".into(),
-        "0".into(),
-        "0".into(),
-        address(&source),
-        address(&destination),
-        features.to_owned(),
-        rules(&rule),
-        "'a reason of the usual length, in words'".into(),
-        "'1:abcdefghijklmnopqrstuvwxyz0='".into(),
-    ]
-    .join(", ")
+    let (source, destination) = (address(&source), address(&destination));
+    let (packets, port, server, udp) = (c(10, 5), c(11, 30_000), c(12, 50), c(13, 3));
+    let rules = rules(&rule);
+    format!(
+        "{time}, {time}, {time}, 1, i, i, 1 + {packets}, 0, 1, 1000, 1, 120, 1024 + {port}, CASE WHEN {server} = 0 THEN 22 ELSE 443 END, \
+         0, 0, {score}, 1, 2, 3, 0.5, 0.5, CASE WHEN {udp} = 0 THEN 17 ELSE 6 END, {verdict}, 0, 0, 0, {source}, {destination}, \
+         {features}, {rules}, 'a reason of the usual length, in words', '1:abcdefghijklmnopqrstuvwxyz0='"
+    )
 }
 
 const COLUMNS: &str = "time, last_time, recorded_at, epoch, number, packet, count, alerts, weight, bytes, detection, length, src_port, dst_port, \

@@ -325,8 +325,8 @@ fn sums_are_those_of_the_rows() {
         ]);
         hold(300, &(time_near(), time_near(), buckets), |(from, to, micros)| {
             let bucket = Duration::from_micros(micros);
-            let first = from.as_nanos().div_euclid(micros as i64 * 1000) * micros as i64 * 1000;
-            let end = first.saturating_add(1000 * micros as i64 * 1000);
+            let nanos = 1000 * i64::try_from(micros).unwrap();
+            let end = (from.as_nanos().div_euclid(nanos) * nanos).saturating_add(1000 * nanos);
             let wanted =
                 oracle::timeline(&events, from, to.min(Timestamp::from_nanos(end)), bucket);
             let given = runtime.block_on(queries.timeline(from, to, bucket)).unwrap();
