@@ -107,7 +107,7 @@ fn largest() -> Event {
         sources: u32::MAX,
         merged: Merged::Destination,
         total: f32::MAX,
-        anomaly_score: Some(f32::INFINITY),
+        anomaly_score: Some(f32::MAX),
         quantile: Some(1.0),
         in_training_range: Some(true),
         model_risk: 100.0,
@@ -170,9 +170,9 @@ fn odd() -> Event {
     Event {
         source: Some(Address::v6([0; 16])),
         destination: Some(Address::v6(*b"\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01")),
-        total: f32::NEG_INFINITY,
-        anomaly_score: Some(f32::NAN),
-        quantile: Some(-f32::NAN),
+        total: 1.0 / 3.0,
+        anomaly_score: Some(f32::MIN),
+        quantile: Some(-0.0),
         in_training_range: Some(false),
         icmp: Some((8, 0)),
         features: Some(FeatureVector(std::array::from_fn(|at| {

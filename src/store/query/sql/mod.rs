@@ -125,3 +125,6 @@ const fn whole_micros(moment: Timestamp) -> Timestamp {
     let part = moment.as_nanos().rem_euclid(1000);
     if part == 0 { moment } else { moment.plus_nanos(1000 - part) }
 }
+
+#[cfg(test)]
+mod tests;
