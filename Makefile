@@ -2,17 +2,12 @@
 
 CARGO ?= cargo
 SENSOR = target/release/phantomnet
-DEMO = target/demo
 
-.PHONY: run test build lint needs clean-demo ask-cargo
+.PHONY: run test build lint needs ask-cargo
 
-# Replays labelled traffic with attacks in it through the whole data path.
-run: $(DEMO)/traffic.pcap
-	$(SENSOR) replay $(DEMO)/traffic.pcap
-
-# Generated traffic is as old as the generator: another program, another demo.
-$(DEMO)/traffic.pcap: $(SENSOR)
-	$(SENSOR) dataset generate --out $(DEMO) --packets 300000 --seed 1
+# Generated traffic with attacks in it through the whole sensor: into SQLite, and out over HTTP on 127.0.0.1:8000.
+run: $(SENSOR)
+	$(SENSOR) demo
 
 build: $(SENSOR)
 
@@ -36,6 +31,3 @@ lint: needs
 	$(CARGO) clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items
 	$(CARGO) check --locked --manifest-path fuzz/Cargo.toml --target-dir target
-
-clean-demo:
-	rm -rf $(DEMO)

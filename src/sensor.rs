@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
+use core_affinity::CoreId;
 use hdrhistogram::Histogram;
 use sha2::{Digest as _, Sha256};
 
@@ -62,6 +63,31 @@ impl SensorParams {
         );
         let [a, b, c, d, ..] = <[u8; 32]>::from(Sha256::digest(text));
         u32::from_be_bytes([a, b, c, d])
+    }
+}
+
+/// Which core does what.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cores {
+    /// The core of each worker; empty when they are not bound, or there are not enough.
+    pub workers: Vec<usize>,
+    /// Cores on which no worker is bound; empty when there is none left.
+    pub others: Vec<usize>,
+}
+
+impl SensorParams {
+    /// Deals the cores that this process may use. Workers are counted from the last one: the first is where the system does its
+    /// own work.
+    #[must_use]
+    pub fn cores(&self) -> Cores {
+        let ids = core_affinity::get_core_ids().unwrap_or_default();
+        let mut cores: Vec<usize> = ids.into_iter().map(|core| core.id).collect();
+        if !self.pin || self.workers > cores.len() {
+            return Cores { workers: Vec::new(), others: cores };
+        }
+        let mut workers = cores.split_off(cores.len() - self.workers);
+        workers.reverse();
+        Cores { workers, others: cores }
     }
 }
 
@@ -160,7 +186,8 @@ where
     let started = Instant::now();
     let judging = detection.current();
     let (outlets, inlets) = (0..params.workers).map(|_| ring::reports(REPORT_SLOTS)).unzip();
-    let crew = Crew { params, detection, watched, started };
+    let cores = params.cores().workers;
+    let crew = Crew { params, detection, watched, cores: &cores, started };
     thread::scope(|scope| {
         let workers = scope.spawn(move || {
             if params.workers == 1 {
@@ -185,6 +212,7 @@ struct Crew<'a> {
     params: &'a SensorParams,
     detection: &'a Publisher<Detection>,
     watched: &'a Watched,
+    cores: &'a [usize],
     started: Instant,
 }
 
@@ -259,15 +287,11 @@ impl Crew<'_> {
         parts.map(Worker::new).collect()
     }
 
-    /// Binds this thread to a core, counted from the last one: the first is where the system does its own work.
+    /// Binds this thread to the core of the worker numbered `number`.
     fn pin(self, number: usize) {
-        let cores = core_affinity::get_core_ids().unwrap_or_default();
-        if self.params.pin
-            && self.params.workers <= cores.len()
-            && let Some(core) = cores.iter().rev().nth(number)
-        {
+        if let Some(id) = self.cores.get(number) {
             // Not being bound costs time, never a verdict.
-            let _bound: bool = core_affinity::set_for_current(*core);
+            let _bound: bool = core_affinity::set_for_current(CoreId { id: *id });
         }
     }
 }

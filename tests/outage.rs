@@ -97,7 +97,13 @@ fn committed(database: &Database<'_>) -> u64 {
 }
 
 /// Takes the database away by `away`, brings it back by `back`, and looks what became of the events.
-fn survives(cluster: &Cluster, database: &Database<'_>, url: &str, away: impl FnOnce(), back: impl FnOnce()) {
+fn survives(
+    cluster: &Cluster,
+    database: &Database<'_>,
+    url: &str,
+    away: impl FnOnce(),
+    back: impl FnOnce(),
+) {
     support::run_well(support::sensor().args(["migrate", "--store", &database.url()]));
     let outage = outage();
     // Draining at three times the arrival rate takes half as long as the outage while packets go on coming.
@@ -120,12 +126,18 @@ fn survives(cluster: &Cluster, database: &Database<'_>, url: &str, away: impl Fn
         }
     }
     let (rows, took) = drained.expect("the backlog is gone before the capture ends");
-    writeln!(report, "away for {outage:?}; then {rows} events in {took:.1} s, {:.0} each second", rows as f64 / took).unwrap();
+    writeln!(
+        report,
+        "away for {outage:?}; then {rows} events in {took:.1} s, {:.0} each second",
+        rows as f64 / took
+    )
+    .unwrap();
     let took = sensor.end();
     writeln!(report, "{packets} packets of {seconds} s took {:.1} s", took.as_secs_f64()).unwrap();
     eprintln!("{report}");
     assert!(took.as_secs_f64() < seconds as f64 + 5.0, "capture did not wait: {report}");
-    let sums = database.psql("SELECT count(*), sum(count), count(DISTINCT number), max(number) FROM packet_logs");
+    let sums = database
+        .psql("SELECT count(*), sum(count), count(DISTINCT number), max(number) FROM packet_logs");
     assert_eq!(sums, format!("{packets}|{packets}|{packets}|{packets}"), "{report}");
     support::run_well(support::sensor().args(["audit", "--store", &database.url()]));
     drop(cluster.log());
@@ -149,5 +161,11 @@ fn a_server_whose_postmaster_is_killed_costs_no_event() {
 fn a_server_that_shuts_down_at_once_costs_no_event() {
     let cluster = Cluster::start(&Settings::default());
     let database = cluster.database("shut");
-    survives(&cluster, &database, &database.url(), || cluster.stop("immediate"), || cluster.start_again());
+    survives(
+        &cluster,
+        &database,
+        &database.url(),
+        || cluster.stop("immediate"),
+        || cluster.start_again(),
+    );
 }

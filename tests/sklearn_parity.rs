@@ -2,26 +2,24 @@
 //! run, a package registry; without them it fails, because a comparison that did not happen proves nothing.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use phantomnet::features::{FEATURES, FeatureVector};
 use phantomnet::model::{AnomalyScore, ExpectedSchema, ImportParams, Model, import};
 use phantomnet::time::Timestamp;
 
-const REQUIREMENTS: &str = include_str!("sklearn/requirements.txt");
+use crate::support::{folder, python_with, run_or_say};
 
 /// What one comparison may differ by: the score is an f32, and so is `decision_function` here.
 const TOLERANCE: f64 = 1e-6;
 
 #[test]
 fn imported_forests_score_what_scikit_learn_scores() {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("sklearn");
-    fs::create_dir_all(&folder).expect("a folder for the environment");
-    let python = python_with_sklearn(&folder);
-    let out = tempfile::tempdir_in(&folder).unwrap();
+    let python = python_with("sklearn", "scikit-learn");
+    let out = folder();
     let project = Path::new(env!("CARGO_MANIFEST_DIR"));
-    run(
+    run_or_say(
         Command::new(python)
             .arg(project.join("tests/sklearn/forests.py"))
             .arg(project.join("models"))
@@ -84,39 +82,4 @@ fn rows(path: &Path) -> Vec<FeatureVector> {
     let values: Vec<f32> =
         bytes.as_chunks().0.iter().map(|&four| f32::from_le_bytes(four)).collect();
     values.as_chunks::<FEATURES>().0.iter().map(|&row| FeatureVector(row)).collect()
-}
-
-/// The Python of an environment that holds the pinned packages; made once, and again when a pin changes.
-fn python_with_sklearn(folder: &Path) -> PathBuf {
-    let environment = folder.join("environment");
-    let stamp = environment.join("requirements.txt");
-    let python = environment.join("bin/python");
-    if fs::read_to_string(&stamp).is_ok_and(|made_for| made_for == REQUIREMENTS) {
-        return python;
-    }
-    let needs = "this test compares with scikit-learn: it needs python3 (3.9 to 3.12) with venv";
-    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment), needs);
-    let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sklearn/requirements.txt");
-    run(
-        Command::new(&python)
-            .args([
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-                "--only-binary=:all:",
-                "-r",
-            ])
-            .arg(requirements),
-        "this test compares with scikit-learn: its pinned packages could not be installed from the package registry",
-    );
-    fs::write(stamp, REQUIREMENTS).expect("the stamp can be written");
-    python
-}
-
-fn run(command: &mut Command, needs: &str) {
-    let output = command.output().expect(needs);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{needs} ({command:?}: {})\n{said}", output.status);
 }

@@ -2,9 +2,10 @@
 
 #![cfg(test)]
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// The program as built for the tests.
 pub(crate) fn sensor() -> Command {
@@ -65,4 +66,58 @@ pub(crate) fn corpus() -> Option<PathBuf> {
     }
     eprintln!("SKIPPED: no corpus at {}; this part of the test did not run", corpus.display());
     None
+}
+
+/// The Python of an environment of the tests' own that holds the packages which `tests/<name>/requirements.txt` pins; made once,
+/// and again when a pin changes. `what` the test compares with is said when it can't be made.
+pub(crate) fn python_with(name: &str, what: &str) -> PathBuf {
+    // Two tests may want the same one at once.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let requirements =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name).join("requirements.txt");
+    let pinned = fs::read_to_string(&requirements).expect("it is tracked");
+    let environment = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name).join("environment");
+    fs::create_dir_all(&environment).expect("a folder for the environment");
+    let stamp = environment.join("requirements.txt");
+    let python = environment.join("bin/python");
+    if fs::read_to_string(&stamp).is_ok_and(|made_for| made_for == pinned) {
+        return python;
+    }
+    let needs = format!("this test compares with {what}: it needs python3 (3.9 to 3.12) with venv");
+    run_or_say(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment), &needs);
+    let needs = format!(
+        "this test compares with {what}: its pinned packages could not be installed from the package registry"
+    );
+    let options = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    run_or_say(
+        Command::new(&python).args(options).args(["--only-binary=:all:", "-r"]).arg(requirements),
+        &needs,
+    );
+    fs::write(stamp, pinned).expect("the stamp can be written");
+    python
+}
+
+/// Runs to the end, which must be good; else says what it `needs`. Returns what it printed.
+pub(crate) fn run_or_say(command: &mut Command, needs: &str) -> Vec<u8> {
+    let output = command.output().expect(needs);
+    assert!(
+        output.status.success(),
+        "{needs} ({command:?}: {})\n{}",
+        output.status,
+        stderr(&output)
+    );
+    output.stdout
+}
+
+/// The captures of the corpus that can be opened: those of another format version can't.
+pub(crate) fn captures_that_open(corpus: &Path) -> Vec<PathBuf> {
+    let manifest = fs::read_to_string(corpus.join("MANIFEST.tsv")).expect("it is there");
+    let names = manifest.lines().skip(1).filter_map(|line| line.split('\t').nth(2));
+    let captures: Vec<PathBuf> = names
+        .map(|name| corpus.join(name.strip_prefix("handover/").unwrap_or(name)))
+        .filter(|path| phantomnet::capture::Reader::open(&[path]).is_ok())
+        .collect();
+    assert!(captures.len() > 1_000, "only {} captures can be opened", captures.len());
+    captures
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::front::Routes;
+use super::metrics::Metrics;
 use super::params::{ApiParams, Token};
 use super::problem::Problem;
 use super::requests::RequestStats;
@@ -33,6 +34,7 @@ pub(super) struct Shared {
     pub(super) body_bytes_max: usize,
     pub(super) table_bytes_max: usize,
     pub(super) streams: Streams<Queries>,
+    pub(super) metrics: Metrics,
 }
 
 impl Shared {
@@ -40,10 +42,12 @@ impl Shared {
         let document = openapi::document();
         let past = Some(queries.clone());
         let streams = Streams::new(live.clone(), past, event_line, StreamParams::default());
+        let requests = RequestStats::default();
+        let metrics = Metrics::new(live.clone(), requests.clone());
         Self {
             live,
             store: Store { queries, places: Semaphore::new(params.query_connections) },
-            requests: RequestStats::default(),
+            requests,
             routes: Routes::of(&document),
             documents: Documents::of(&document),
             hosts: params.allowed_hosts(),
@@ -51,6 +55,7 @@ impl Shared {
             body_bytes_max: params.body_bytes_max,
             table_bytes_max: params.table_bytes_max,
             streams,
+            metrics,
         }
     }
 }

@@ -22,9 +22,11 @@ use rand::Rng as _;
 use super::{Failure, setup};
 use crate::api::{ApiServer, CaptureStatus, Live};
 use crate::capture::FrameSource;
-use crate::collect::{CollectorStats, EventCounts, EventParams, Hub, Recorder, RecorderParts, Sink, WallClock};
+use crate::collect::{
+    CollectorStats, EventCounts, EventParams, Hub, Recorder, RecorderParts, Sink, WallClock,
+};
 use crate::config::Config;
-use crate::event::{Board, Epoch, EpochPage, Leftover, leftover};
+use crate::event::{Board, Epoch, EpochPage, Leftover, MarkerKind, leftover};
 use crate::latest::Publisher;
 use crate::sensor::{self, Replayed, SensorParams, Watched};
 use crate::store::writer::{SpoolParams, Writer, WriterParams, WriterStats};
@@ -97,8 +99,9 @@ impl Appliance {
         ready(&location, config, is_sensor)?;
 
         let (batches, received) = crossbeam_channel::bounded(BATCHES_UNDER_WAY);
-        let writer = Writer::start(opener(&location, config), received, &writer_params(config, is_sensor))
-            .map_err(|error| Failure::operation(format!("the writer of events: {error}")))?;
+        let writer =
+            Writer::start(opener(&location, config), received, &writer_params(config, is_sensor))
+                .map_err(|error| Failure::operation(format!("the writer of events: {error}")))?;
         let live = Live {
             sensor: config.sensor.name.to_string(),
             epoch,
@@ -108,7 +111,12 @@ impl Appliance {
             collector: Board::default(),
             writer: writer.stats().clone(),
             events: Hub::default(),
-            capture: Board::new(CaptureStatus { source, running: true, delivered: None, fault: None }),
+            capture: Board::new(CaptureStatus {
+                source,
+                running: true,
+                delivered: None,
+                fault: None,
+            }),
         };
         let page = match is_sensor {
             true => Some(Page::start(folder, epoch, live.collector.clone())?),
@@ -116,12 +124,14 @@ impl Appliance {
         };
         let server = match (is_sensor, setup::api_params(config, &params)?) {
             (true, Some(http)) => {
-                let queries = Queries::open(&location, http.query_connections).map_err(Failure::operation)?;
-                Some(ApiServer::start(http, live.clone(), queries).map_err(Failure::operation)?)
+                let queries =
+                    Queries::open(&location, http.query_connections).map_err(Failure::operation)?;
+                Some(ApiServer::start(&http, live.clone(), queries).map_err(Failure::operation)?)
             }
             _ => None,
         };
-        let recorder = recorder(config, &events, &params, &live, batches, left);
+        let mut recorder = recorder(config, &events, &params, &live, batches, left);
+        recorder.mark(MarkerKind::Start, Vec::new()).map_err(Failure::operation)?;
         let when_full = if is_sensor { WhenFull::Count } else { WhenFull::Wait };
         let watched = Watched { when_full, published: live.workers.clone() };
         Ok(Self { params, detection, recorder, writer, live, server, page, watched })
@@ -137,12 +147,12 @@ impl Appliance {
     pub(super) fn run<S: FrameSource + Send>(
         self,
         source: S,
-        others: Vec<&mut dyn Sink>,
+        mut others: Vec<&mut dyn Sink>,
         afterwards: impl FnOnce(),
     ) -> Ended<S> {
         let Self { params, detection, mut recorder, writer, live, server, page, watched } = self;
         let mut sinks: Vec<&mut dyn Sink> = vec![&mut recorder];
-        sinks.extend(others);
+        sinks.extend(others.iter_mut().map(|sink| &mut **sink as &mut dyn Sink));
         let replayed = sensor::run(source, &detection, &params, &watched, sinks);
         live.capture.change(|capture| {
             capture.running = false;
@@ -154,7 +164,7 @@ impl Appliance {
         let stats = writer.stats().clone();
         let uncommitted = writer.finish();
         if let Some(server) = server {
-            server.stop();
+            let _stopped = server.stop();
         }
         let page_error = page.and_then(Page::end);
         Ended {
@@ -201,7 +211,10 @@ impl<S> Ended<S> {
         ];
         for (why, tally) in refused {
             if tally.batches > 0 {
-                lines.push(format!("{} events of {} packets were lost: {why}", tally.rows, tally.packets));
+                lines.push(format!(
+                    "{} events of {} packets were lost: {why}",
+                    tally.rows, tally.packets
+                ));
             }
         }
         if stats.quarantined_rows > 0 {
@@ -215,7 +228,9 @@ impl<S> Ended<S> {
                 stats.unaccounted()
             ));
         }
-        lines.extend(self.page_error.as_ref().map(|error| format!("the page of the epoch: {error}")));
+        lines.extend(
+            self.page_error.as_ref().map(|error| format!("the page of the epoch: {error}")),
+        );
         lines
     }
 }
@@ -286,7 +301,11 @@ struct Page {
 }
 
 impl Page {
-    fn start(folder: &Path, epoch: Epoch, collector: Board<CollectorStats>) -> Result<Self, Failure> {
+    fn start(
+        folder: &Path,
+        epoch: Epoch,
+        collector: Board<CollectorStats>,
+    ) -> Result<Self, Failure> {
         let failed = |error| Failure::operation(format!("{}: {error}", folder.display()));
         let page = EpochPage::begin(folder, epoch, setup::now()).map_err(failed)?;
         let (stop, stopped) = channel();
@@ -298,7 +317,8 @@ impl Page {
             }
             page.end().and(written)
         };
-        let thread = std::thread::Builder::new().name("page".to_owned()).spawn(write).map_err(failed)?;
+        let thread =
+            std::thread::Builder::new().name("page".to_owned()).spawn(write).map_err(failed)?;
         Ok(Self { stop, thread })
     }
 

@@ -22,6 +22,7 @@ impl Check {
         let model = setup::load_model(&config.model.origin)?;
         let (rules, rule_report) = setup::load_rules(&config)?;
         let (intel, intel_report) = setup::load_intel(&config)?;
+        let http = setup::api_params(&config, &params)?;
         let decoys = crate::intel::Decoys::new(config.decoys.decoys.clone());
 
         let mut page = String::new();
@@ -43,6 +44,9 @@ impl Check {
         line("intel", intel_line(&intel_report));
         line("decoys", decoys.all().len().to_string());
         let detection = Detection::new(model, rules, intel, decoys, Policy::new(config.policy));
+        line("folder", config.sensor.folder.display().to_string());
+        line("store", super::store::configured(&config).to_string());
+        line("http", http.map_or("none".to_owned(), |http| http.address.to_string()));
         line("detection", format!("version {:08x}", detection.version()));
         output::print(&page)
     }

@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use super::Failure;
 use crate::capture::{Batch, FrameSource, Received};
+
+/// How often a wait looks whether it is over.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Whether the program was asked to end.
 #[derive(Clone, Debug)]
@@ -24,6 +28,13 @@ impl Interrupt {
                 .map_err(|error| Failure::operation(format!("signal {signal}: {error}")))?;
         }
         Ok(Self(asked))
+    }
+
+    /// Waits until the program is asked to end.
+    pub(super) fn wait(&self) {
+        while !self.was_asked() {
+            std::thread::sleep(LOOK_EVERY);
+        }
     }
 
     pub(super) fn was_asked(&self) -> bool {

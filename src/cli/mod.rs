@@ -1,16 +1,22 @@
 //! The command line: one file for each subcommand.
 
+mod appliance;
+mod audit;
 mod check;
 mod complaints;
 mod dataset;
+mod demo;
 mod evaluate;
-
 mod explain;
 mod interrupt;
+mod migrate;
 mod model;
 mod output;
 mod replay;
+mod run;
 pub mod setup;
+mod speed;
+mod store;
 mod train;
 
 use std::fmt::Display;
@@ -35,6 +41,10 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the sensor, with its store and its HTTP server.
+    Run(run::Run),
+    /// Show the whole sensor on generated traffic: no root, no other server.
+    Demo(demo::Demo),
     /// Send capture files through the data path and judge every packet.
     Replay(replay::Replay),
     /// Train a model on traffic that is known to be normal.
@@ -49,6 +59,10 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     /// Say why packets scored as they did, feature by feature.
     Explain(explain::Explain),
+    /// Make a store's tables, or bring them to this program's version.
+    Migrate(migrate::Migrate),
+    /// Recount a store against the sums that the sensor wrote into it.
+    Audit(audit::Audit),
     /// Read and check the configuration, the model, the rules and the feeds; start nothing.
     Check(check::Check),
 }
@@ -68,16 +82,38 @@ struct ConfigArgument {
 /// What went wrong, with the exit code that says whose fault it is.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
+        Command::Run(run) => run.run(),
+        Command::Demo(demo) => demo.run(),
         Command::Replay(replay) => replay.run(),
         Command::Train(train) => train.run(),
         Command::Model(model) => model.run(),
         Command::Dataset(dataset) => dataset.run(),
-
         Command::Evaluate(evaluate) => evaluate.run(),
         Command::Explain(explain) => explain.run(),
+        Command::Migrate(migrate) => migrate.run(),
+        Command::Audit(audit) => audit.run(),
         Command::Check(check) => check.run(),
     }
 }
+
+/// Makes a panic the end of the process, unless it is in a thread of the HTTP server: a request that hits a bug costs its
+/// connection, but a sensor that goes on without one of its workers would be blind and look well.
+pub fn die_of_any_panic_but_the_servers() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tell(panic);
+        let thread = std::thread::current();
+        let serves = thread
+            .name()
+            .is_some_and(|name| SERVERS_THREADS.iter().any(|begin| name.starts_with(begin)));
+        if !serves {
+            std::process::abort();
+        }
+    }));
+}
+
+/// How the names of the HTTP server's threads begin: its own, those that actix starts, and those that it blocks on files and stores.
+const SERVERS_THREADS: [&str; 3] = ["api", "actix-", "tokio-"];
 
 /// Why the program ends with another exit code than 0.
 #[derive(Debug)]

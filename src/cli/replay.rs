@@ -2,18 +2,20 @@
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::appliance::{Appliance, Attended, Plan};
 use super::complaints::{complaints, fail_on};
 use super::interrupt::{Interrupt, Interruptible};
-use super::{ConfigArgument, Failure, output, setup};
-use crate::capture::{Paced, Progress, Reader};
+use super::speed::{Speed, Tempo};
+use super::{ConfigArgument, Failure, output, setup, store};
+use crate::capture::{Progress, Reader};
 use crate::collect::{
-    EveWriter, FeatureDump, Highlights, Sink, Summary, SummaryParts, render_text,
+    EveWriter, EventCounts, FeatureDump, Highlights, Sink, Summary, SummaryParts, render_text,
 };
 use crate::latest::Publisher;
 use crate::sensor;
@@ -32,9 +34,9 @@ pub(super) struct Replay {
     #[arg(long, value_name = "N", default_value_t = 0)]
     workers: usize,
 
-    /// Where to store events.
+    /// Where to store events: sqlite:PATH, postgres://user@host/database, postgres: (what PGHOST and the like say), or none.
     #[arg(long, value_name = "URL", default_value = "none")]
-    store: Store,
+    store: String,
 
     /// Write an EVE JSON line for each verdict above SAFE; - is standard output.
     #[arg(long, value_name = "PATH")]
@@ -58,13 +60,6 @@ pub(super) struct Replay {
     captures: Vec<PathBuf>,
 }
 
-/// Where events are stored.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Store {
-    /// Nowhere: verdicts are counted, shown and written to the files asked for.
-    None,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum SummaryForm {
     /// A page for people.
@@ -73,41 +68,25 @@ enum SummaryForm {
     Json,
 }
 
-/// How fast frames are let in.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Speed {
-    Max,
-    /// Times the pace of the capture.
-    Times(f64),
-}
-
-impl FromStr for Speed {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let must =
-            || format!("{text:?} must be max, real, or x and a positive number, such as x10");
-        match text {
-            "max" => Ok(Self::Max),
-            "real" => Ok(Self::Times(1.0)),
-            _ => {
-                let times = text.strip_prefix('x').ok_or_else(must)?;
-                let times: f64 = times.parse().map_err(|_not_a_number| must())?;
-                if times.is_finite() && times > 0.0 { Ok(Self::Times(times)) } else { Err(must()) }
-            }
-        }
-    }
+/// What became of the events.
+#[derive(Debug, Default)]
+struct Stored {
+    complaints: Vec<String>,
+    events: EventCounts,
 }
 
 impl Replay {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let Store::None = self.store;
         self.refuse_shared_standard_output()?;
         let config = setup::load_config(&self.config)?;
+        let store = match self.store.as_str() {
+            "none" => None,
+            text => Some(store::parsed(text)?),
+        };
         let params = setup::sensor_params(&config, self.workers)?;
         let reader = Reader::open(&self.captures).map_err(Failure::operation)?;
         let moment = reader.next_time().unwrap_or_default();
-        let detection = Publisher::new(setup::load_detection(&config, moment)?);
+        let detection = Arc::new(Publisher::new(setup::load_detection(&config, moment)?));
         let judging = detection.current();
         self.refuse_overwriting()?;
 
@@ -126,19 +105,25 @@ impl Replay {
 
         let interrupt = Interrupt::listen()?;
         let bar = Bar::over(reader.progress());
-        let replayed = match self.speed {
-            Speed::Max => {
-                let frames = Interruptible::new(reader, interrupt.clone());
-                sensor::replay(frames, &detection, &params, sinks)
-                    .map_source(Interruptible::into_inner)
-            }
-            Speed::Times(times) => {
-                let frames = Interruptible::new(Paced::new(reader, times), interrupt.clone());
-                sensor::replay(frames, &detection, &params, sinks)
-                    .map_source(Interruptible::into_inner)
-                    .map_source(Paced::into_inner)
+        let frames = Interruptible::new(self.speed.of(reader), interrupt.clone());
+        let (replayed, stored) = match store {
+            None => (sensor::replay(frames, &detection, &params, sinks), Stored::default()),
+            Some(location) => {
+                let appliance = Appliance::start(Plan {
+                    location,
+                    params: params.clone(),
+                    events: setup::event_params(&config, Attended::Replay),
+                    detection: Arc::clone(&detection),
+                    config: &config,
+                    source: self.captures.iter().map(|path| path.display().to_string()).collect(),
+                    attended: Attended::Replay,
+                })?;
+                let ended = appliance.run(frames, sinks, || {});
+                let stored = Stored { complaints: ended.complaints(), events: ended.events() };
+                (ended.replayed, stored)
             }
         };
+        let replayed = replayed.map_source(Interruptible::into_inner).map_source(Tempo::into_inner);
         bar.finish();
 
         let summary = Summary::new(&SummaryParts {
@@ -148,9 +133,11 @@ impl Replay {
             detection: &judging,
             settings_version: params.version(),
             workers: params.workers,
+            events: stored.events,
         });
         self.show(&summary, &render_text(&summary, &highlights, &judging))?;
         let mut lines = complaints(&replayed);
+        lines.extend(stored.complaints);
         if interrupt.was_asked() {
             lines.push("interrupted: the rest of the captures was not read".to_owned());
         }

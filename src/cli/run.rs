@@ -37,7 +37,7 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn run(self) -> Result<(), Failure> {
         let config = setup::load_config(&self.config)?;
-        setup::start_logs(&config)?;
+        let _logs = setup::start_logs(&config)?;
         let reader = Reader::open(&self.source).map_err(Failure::operation)?;
         let moment = reader.next_time().unwrap_or_default();
         let names: Vec<_> = self.source.iter().map(|path| path.display().to_string()).collect();
@@ -62,7 +62,8 @@ impl Run {
         let frames = Interruptible::new(self.speed.of(reader), interrupt.clone());
         let ended = appliance.run(frames, Vec::new(), stay);
         let mut lines = ended.complaints();
-        let replayed = ended.replayed.map_source(Interruptible::into_inner).map_source(Tempo::into_inner);
+        let replayed =
+            ended.replayed.map_source(Interruptible::into_inner).map_source(Tempo::into_inner);
         lines.extend(complaints(&replayed));
         fail_on(lines)
     }

@@ -3,12 +3,16 @@
 use std::path::Path;
 use std::time::SystemTime;
 
+use super::appliance::Attended;
 use super::{ConfigArgument, Failure};
+use crate::api::{ApiParams, Token};
+use crate::collect::{EventParams, StorePolicy};
 use crate::config::{Config, Origin, Unsupported};
 use crate::features::{FeatureParams, SCHEMA, SCHEMA_VERSION, fingerprint};
 use crate::files::read_limited;
 use crate::intel::{Decoys, IntelReport, IntelSet};
 use crate::latest::Publisher;
+use crate::logs::{self, Logs};
 use crate::model::{ExpectedSchema, Model};
 use crate::owner::OwnerParams;
 use crate::rules::{DEFAULT_RULES, LoadReport, RuleSet, RuleText, Variables};
@@ -60,6 +64,57 @@ pub fn sensor_params(config: &Config, workers: usize) -> Result<SensorParams, Fa
             },
         },
     })
+}
+
+/// Starts the log.
+///
+/// # Errors
+///
+/// When the journal is asked for and is not there.
+pub(super) fn start_logs(config: &Config) -> Result<Logs, Failure> {
+    logs::start(config.log).map_err(Failure::operation)
+}
+
+/// How verdicts become events. A replay and a demonstration keep all; only a sensor lets packet time go on by the clock.
+pub(super) fn event_params(config: &Config, attended: Attended) -> EventParams {
+    let events = &config.events;
+    let live = attended == Attended::Sensor;
+    EventParams {
+        store: if live { events.store } else { StorePolicy::All },
+        safe_one_in: events.safe_one_in,
+        coalesce: events.coalesce,
+        events_per_second: events.per_second,
+        severe_events_per_second: events.per_second,
+        batch_rows: config.store.batch_rows,
+        batch_time: config.store.batch_time,
+        live,
+        ..EventParams::default()
+    }
+}
+
+/// The HTTP server, if there is to be one.
+///
+/// # Errors
+///
+/// When the token can't be read, or is too short to be one.
+pub(super) fn api_params(
+    config: &Config,
+    params: &SensorParams,
+) -> Result<Option<ApiParams>, Failure> {
+    let http = &config.http;
+    let Some(address) = http.listen else { return Ok(None) };
+    let token = match &http.token_file {
+        Some(path) => Some(Token::load(path).map_err(Failure::configuration)?),
+        None => None,
+    };
+    Ok(Some(ApiParams {
+        address,
+        threads: http.threads,
+        token,
+        hosts: http.hosts.clone(),
+        cores: params.cores().others,
+        ..ApiParams::default()
+    }))
 }
 
 fn hash_key(config: &Config) -> [u64; 2] {

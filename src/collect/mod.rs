@@ -32,8 +32,8 @@ pub use hub::{
 pub use recorder::{EventParams, Recorder, RecorderParts, StorePolicy, WallClock};
 pub use stats::CollectorStats;
 pub use summary::{
-    Highlights, LatencyNanos, ModelIdentity, RuleCount, SourceCount, Summary, SummaryParts,
-    render_text,
+    EventCounts, Highlights, LatencyNanos, ModelIdentity, RuleCount, SourceCount, Summary,
+    SummaryParts, render_text,
 };
 
 /// Somebody who wants every verdict.

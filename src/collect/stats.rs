@@ -26,7 +26,7 @@ pub struct CollectorStats {
     pub open_sessions: u64,
     /// Sessions closed since the start, stored or not.
     pub closed_sessions: u64,
-    /// Sessions of which no row was made: too many at once, none of them notable.
+    /// Closed sessions of which no row was made: of one SAFE packet, or of too many that began in one second.
     pub sessions_not_stored: u64,
     /// Incidents that are going on now.
     pub open_incidents: u64,

@@ -23,9 +23,9 @@ use crate::verdict::PolicyParams;
 
 pub use error::{Broken, ConfigError, Fault};
 pub use params::{
-    DecoyParams, EventParams, FeatureParams, HttpParams, LogFormat, LogLevel, LogParams,
+    DecoyParams, EventSettings, FeatureParams, HttpParams, LogFormat, LogLevel, LogParams,
     ModelParams, Origin, ReplayParams, RuleParams, SOURCES_MAX, SOURCES_MIN, SensorParams,
-    SourceParams, StoreParams, StorePolicy, StoreUrl, Unsupported, WORKERS_MAX, WorkerParams,
+    SourceParams, StoreParams, StoreUrl, Unsupported, WORKERS_MAX, WorkerParams,
 };
 
 use places::Places;
@@ -58,7 +58,7 @@ pub struct Config {
     /// `[sensor]`
     pub sensor: SensorParams,
     /// `[events]`
-    pub events: EventParams,
+    pub events: EventSettings,
     /// `[store]` and `[spool]`
     pub store: StoreParams,
     /// `[http]`

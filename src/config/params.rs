@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
+use crate::collect::StorePolicy;
 use crate::intel::Decoy;
 use crate::store::{Location, RetentionParams};
 
@@ -113,24 +114,15 @@ pub struct SensorParams {
 
 /// Which verdicts become events, and how many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EventParams {
+pub struct EventSettings {
     /// Which verdicts are kept.
     pub store: StorePolicy,
-    /// Of SAFE packets, one in so many is kept where only notable ones are.
+    /// Of SAFE packets, one in so many is kept where only notable ones are; 0: none.
     pub safe_one_in: u32,
     /// Within this time equal verdicts are one event; 0: each is one.
     pub coalesce: Duration,
     /// More events than this in a second, and their keys lose the source, then the port, then the destination.
     pub per_second: u32,
-}
-
-/// Which verdicts are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StorePolicy {
-    /// Every one.
-    All,
-    /// WARNING and above, and a sample of SAFE.
-    Notable,
 }
 
 /// Where events are kept, and how they get there.

@@ -245,7 +245,7 @@ impl Default for RawEvents {
     fn default() -> Self {
         Self {
             store: "notable".to_owned(),
-            safe_one_in: 100,
+            safe_one_in: 1_000,
             coalesce_ms: 1_000,
             per_second: 2_000,
         }

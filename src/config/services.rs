@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use super::error::Broken;
 use super::params::{
-    EventParams, HttpParams, LogFormat, LogLevel, LogParams, SensorParams, StoreParams,
-    StorePolicy, StoreUrl,
+    EventSettings, HttpParams, LogFormat, LogLevel, LogParams, SensorParams, StoreParams, StoreUrl,
 };
 use super::raw::{RawEvents, RawHttp, RawLog, RawSensor, RawSpool, RawStore};
 use super::ready::file;
+use crate::collect::StorePolicy;
 use crate::store::{Location, RetentionParams};
 
 /// The longest name of a sensor, bytes.
@@ -45,7 +45,7 @@ pub(super) fn sensor(raw: &RawSensor, folder: &Path) -> Result<SensorParams, Bro
     Ok(SensorParams { name: name.into(), folder })
 }
 
-pub(super) fn events(raw: &RawEvents) -> Result<EventParams, Broken> {
+pub(super) fn events(raw: &RawEvents) -> Result<EventSettings, Broken> {
     let store = match raw.store.as_str() {
         "all" => StorePolicy::All,
         "notable" => StorePolicy::Notable,
@@ -57,9 +57,9 @@ pub(super) fn events(raw: &RawEvents) -> Result<EventParams, Broken> {
         fits.ok_or_else(|| Broken::new(key, rule, such_as))
     };
     let coalesce = within("events.coalesce_ms", raw.coalesce_ms, 0..=60_000, "1000")?;
-    Ok(EventParams {
+    Ok(EventSettings {
         store,
-        safe_one_in: within("events.safe_one_in", raw.safe_one_in, 1..=1_000_000, "100")?,
+        safe_one_in: within("events.safe_one_in", raw.safe_one_in, 0..=1_000_000, "1000")?,
         coalesce: Duration::from_millis(coalesce.into()),
         per_second: within("events.per_second", raw.per_second, 10..=1_000_000, "2000")?,
     })

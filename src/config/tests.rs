@@ -238,8 +238,8 @@ const BROKEN: &[(&str, &str)] = &[
         "1:16: events.store = 'some': must be \"all\" or \"notable\", such as \"notable\"",
     ),
     (
-        "events.safe_one_in = 0",
-        "1:22: events.safe_one_in = 0: must be from 1 to 1000000, such as 100",
+        "events.safe_one_in = 1000001",
+        "1:22: events.safe_one_in = 1000001: must be from 0 to 1000000, such as 1000",
     ),
     (
         "events.coalesce_ms = 60001",

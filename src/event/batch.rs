@@ -1,8 +1,10 @@
 //! What travels from the collector to the store: everything or nothing of it is committed.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
-use super::{DetectionRecord, Epoch, Event, Incident, Marker, ProfileChange, Session};
+use super::{DetectionRecord, Epoch, Event, Incident, Leftover, Marker, ProfileChange, Session};
 use crate::time::Timestamp;
 
 /// A numbered part of an epoch's stream. `(sensor, epoch, number)` is committed once, however often it is tried.
@@ -28,6 +30,8 @@ pub struct Batch {
     pub profiles: Vec<ProfileChange>,
     /// Sums at points of the stream: each is about all events up to its `totals.events`.
     pub markers: Vec<Marker>,
+    /// What this sensor's earlier epochs left that did not end in order. Stored as a marker of their own epoch.
+    pub leftovers: Vec<Leftover>,
 }
 
 impl Batch {
@@ -43,6 +47,12 @@ impl Batch {
         self.events.iter().map(|event| event.alerts).sum()
     }
 
+    /// Every marker with the epoch that it is about: this one, or one that was left without an end.
+    pub fn all_markers(&self) -> impl Iterator<Item = (Epoch, Cow<'_, Marker>)> {
+        let left = self.leftovers.iter().map(|left| (left.epoch, Cow::Owned(left.marker())));
+        left.chain(self.markers.iter().map(|marker| (self.epoch, Cow::Borrowed(marker))))
+    }
+
     /// Whether there is nothing in it.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
@@ -52,5 +62,6 @@ impl Batch {
             && self.incidents.is_empty()
             && self.profiles.is_empty()
             && self.markers.is_empty()
+            && self.leftovers.is_empty()
     }
 }

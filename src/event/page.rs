@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Epoch, Totals};
+use super::{Epoch, Marker, MarkerKind, Totals};
 use crate::time::Timestamp;
 
 /// The file's name in the sensor's folder.
@@ -37,6 +37,18 @@ pub struct Leftover {
     /// Its sums then.
     pub totals: Totals,
 }
+
+impl Leftover {
+    /// As the last marker of that epoch.
+    #[must_use]
+    pub const fn marker(&self) -> Marker {
+        let Self { at, totals, .. } = *self;
+        Marker { number: LAST_MARKER, at, kind: MarkerKind::Crashed, totals, stages: Vec::new() }
+    }
+}
+
+/// Behind every marker that the epoch itself can have made.
+const LAST_MARKER: u64 = i64::MAX.unsigned_abs();
 
 #[derive(Serialize, Deserialize)]
 struct Page {

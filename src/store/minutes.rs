@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use super::score::threat_score;
 use crate::event::Event;
 use crate::time::{NANOS_PER_SECOND, Timestamp};
 use crate::verdict::Level;
@@ -74,7 +75,7 @@ impl From<&Event> for Summed {
             level: event.level,
             count: event.count,
             alerts: event.alerts,
-            threat_score: event.total / 100.0,
+            threat_score: threat_score(event.total),
         }
     }
 }

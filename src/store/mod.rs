@@ -25,7 +25,7 @@ pub mod writer;
 use crate::event::Batch;
 use crate::time::Timestamp;
 
-pub use audit::{AuditReport, EpochAudit, audit};
+pub use audit::{AuditReport, EpochAudit, Sums, audit};
 pub use location::{Location, LocationError};
 pub use migrations::{SCHEMA_VERSION, migrate};
 

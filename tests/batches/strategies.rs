@@ -52,6 +52,7 @@ fn assemble(epoch: Epoch, parts: Vec<Part>) -> Vec<Batch> {
             incidents: part.incidents,
             profiles: part.profiles,
             markers: Vec::new(),
+            leftovers: Vec::new(),
         };
         if number == 1 {
             batch.markers.push(marker(&mut markers, MarkerKind::Start, totals, 0));
@@ -119,18 +120,14 @@ fn part(events_max: usize) -> impl Strategy<Value = Part> {
 
 fn event() -> impl Strategy<Value = Event> {
     let when = (moment(), moment());
-    let who = (option::of(address()), option::of(address()), any::<Option<u16>>(), any::<Option<u16>>());
+    let who =
+        (option::of(address()), option::of(address()), any::<Option<u16>>(), any::<Option<u16>>());
     let what = (any::<Option<(u8, u8)>>(), any::<u8>(), any::<u16>(), level(), count(), count());
     let size = (count(), count(), any::<u32>(), any::<u32>(), merged());
     let risks = (hundred(), hundred(), hundred(), hundred(), floor());
     let judged = option::of((share(), share(), any::<bool>(), features()));
-    let found = (
-        vec(rule(), 0..6),
-        any::<u8>(),
-        option::of((text(), side())),
-        option::of(text()),
-        text(),
-    );
+    let found =
+        (vec(rule(), 0..6), any::<u8>(), option::of((text(), side())), option::of(text()), text());
     let named = (any::<u32>(), count(), option::of(text()));
     (when, who, what, size, risks, judged, found, named).prop_map(
         |(when, who, what, size, risks, judged, found, named)| {
@@ -187,7 +184,19 @@ fn session() -> impl Strategy<Value = Session> {
         |(number, source, tenant, first, last, (packets, bytes, levels, worst, rules, state))| {
             use SessionState::{Evicted, Idle, Open, Stopped};
             let state = [Open, Idle, Evicted, Stopped][state];
-            Session { number, source, tenant, first, last, packets, bytes, levels, worst, rules, state }
+            Session {
+                number,
+                source,
+                tenant,
+                first,
+                last,
+                packets,
+                bytes,
+                levels,
+                worst,
+                rules,
+                state,
+            }
         },
     )
 }
@@ -196,7 +205,13 @@ fn incident() -> impl Strategy<Value = Incident> {
     let about = (option::of(address()), side(), text(), text());
     let counts = (count(), 1_u64..100, level(), count(), vec(rule(), 0..4));
     (record_number(), about, moment(), moment(), counts).prop_map(
-        |(number, (subject, side, kind, title), first, last, (count, events, worst, worst_event, rules))| Incident {
+        |(
+            number,
+            (subject, side, kind, title),
+            first,
+            last,
+            (count, events, worst, worst_event, rules),
+        )| Incident {
             number,
             subject,
             side,
@@ -215,7 +230,11 @@ fn incident() -> impl Strategy<Value = Incident> {
 
 fn profile() -> impl Strategy<Value = ProfileChange> {
     let source = (0_u8..3, any::<bool>()).prop_map(|(host, v6)| {
-        if v6 { Address::v6([0x20, 1, 13, 0xb8, 0, 0, 0, host, 0, 0, 0, 0, 0, 0, 0, 0]) } else { Address::v4([192, 0, 2, host]) }
+        if v6 {
+            Address::v6([0x20, 1, 13, 0xb8, 0, 0, 0, host, 0, 0, 0, 0, 0, 0, 0, 0])
+        } else {
+            Address::v4([192, 0, 2, host])
+        }
     });
     (source, 0_u16..2, moment(), moment(), 0_u64..3, count(), count(), levels()).prop_map(
         |(source, tenant, first, last, sessions, packets, bytes, levels)| ProfileChange {

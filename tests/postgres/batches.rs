@@ -29,6 +29,7 @@ pub(crate) fn batch(epoch: Epoch, number: u64, events: Vec<Event>) -> Batch {
         incidents: Vec::new(),
         profiles: Vec::new(),
         markers: Vec::new(),
+        leftovers: Vec::new(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod figures;
 mod fill;
 mod oracle;
 mod rows;

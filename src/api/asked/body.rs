@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 
 use super::super::problem::{FieldError, Place, Problem};
 use super::super::shared::Shared;
+use super::object::Object;
 use crate::event::EventId;
 use crate::features::{FEATURES, FeatureVector};
 use crate::store::query::{IncidentChange, IncidentState, LabelWord};
@@ -113,7 +114,7 @@ async fn gather(mut payload: Payload, limit: usize) -> Result<Bytes, Problem> {
 fn parse<T: Checked>(bytes: &[u8]) -> Result<T, Problem> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let read = serde_path_to_error::deserialize(&mut reader);
-    let body: T = read.map_err(|error| Problem::invalid(misread(&error)))?;
+    let Object(body): Object<T> = read.map_err(|error| Problem::invalid(misread(&error)))?;
     reader.end().map_err(|error| Problem::invalid(whole_body(error.to_string(), "json")))?;
     let faults = body.faults();
     if faults.is_empty() { Ok(body) } else { Err(Problem::Invalid(faults)) }
@@ -297,14 +298,22 @@ impl Checked for LabelWords {
 pub(in super::super) struct FeatureRows {
     /// 1 to 1,000 rows.
     #[schema(min_items = 1, max_items = 1000)]
-    pub(in super::super) rows: Vec<FeatureValues>,
+    #[schema(value_type = Vec<FeatureValues>)]
+    rows: Vec<Object<FeatureValues>>,
+}
+
+impl FeatureRows {
+    /// In the order of the schema.
+    pub(in super::super) fn vectors(&self) -> Vec<FeatureVector> {
+        self.rows.iter().map(|Object(row)| row.vector()).collect()
+    }
 }
 
 impl Checked for FeatureRows {
     fn faults(&self) -> Vec<FieldError> {
         let mut faults = Vec::from_iter(row_count("rows", self.rows.len()));
-        for (at, row) in self.rows.iter().enumerate() {
-            for (feature, value) in crate::features::SCHEMA.iter().zip(row.vector().0) {
+        for (at, row) in self.vectors().iter().enumerate() {
+            for (feature, value) in crate::features::SCHEMA.iter().zip(row.0) {
                 if !value.is_finite() {
                     let rule = "must fit a 32-bit float";
                     let fault = FieldError::new("body", "rows", None, rule, "out_of_range");
@@ -340,7 +349,7 @@ pub(in super::super) struct FeatureValues {
 
 impl FeatureValues {
     /// In the order of the schema.
-    pub(in super::super) const fn vector(&self) -> FeatureVector {
+    const fn vector(&self) -> FeatureVector {
         FeatureVector([
             self.packet_length,
             self.protocol_encoding,

@@ -1,26 +1,45 @@
 //! What is read continuously: metrics and the live stream.
 
 use actix_web::http::StatusCode;
+use actix_web::http::header::{ACCEPT, CACHE_CONTROL, VARY};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, get};
 
 use super::super::asked::{NoQuery, Parameters, StreamQuery};
+use super::super::metrics::Exposition;
 use super::super::problem::{Asks, Checks, ErrorAnswer, FieldError, Problem};
 use super::super::shared::Shared;
 use super::super::stream::{StreamError, last_event_id};
 
-/// Every metric in the OpenMetrics text format.
+/// Every metric in the OpenMetrics text format, or in Prometheus' older one for who asks for that and not for this.
 #[utoipa::path(
     tag = "sensor",
     responses(
-        (status = 200, description = "The metrics.", body = String, content_type = "application/openmetrics-text"),
+        (
+            status = 200,
+            description = "The metrics.",
+            content(
+                (String = "application/openmetrics-text"),
+                (String = "text/plain"),
+            )
+        ),
         Checks,
         Asks,
     )
 )]
 #[get("/metrics")]
-pub(super) async fn show_metrics(_: Parameters<NoQuery>) -> Result<HttpResponse, Problem> {
-    Err(Problem::Away("metrics are not served yet".to_owned()))
+pub(super) async fn show_metrics(
+    _: Parameters<NoQuery>,
+    request: HttpRequest,
+    shared: Data<Shared>,
+) -> HttpResponse {
+    let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    let Exposition { content_type, body } = shared.metrics.render(accept);
+    HttpResponse::Ok()
+        .content_type(content_type)
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header((VARY, "Accept"))
+        .body(body)
 }
 
 /// New events, each second the sensor's figures, and notices, as server-sent events: `verdict` (in the shape of

@@ -3,7 +3,6 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::super::asked::FeatureValues;
 use super::event::{FloorName, ShownConfidence};
 use super::explanation::ShownThresholds;
 use super::{Moment, version_text};
@@ -308,10 +307,9 @@ struct ScoredRow {
 }
 
 impl ScoredRows {
-    pub(in super::super) fn of(model: &Model, rows: &[FeatureValues]) -> Self {
-        let rows: Vec<FeatureVector> = rows.iter().map(FeatureValues::vector).collect();
+    pub(in super::super) fn of(model: &Model, rows: &[FeatureVector]) -> Self {
         let mut scores = vec![AnomalyScore::AVERAGE; rows.len()];
-        model.score_batch(&rows, &mut scores);
+        model.score_batch(rows, &mut scores);
         let scored = rows.iter().zip(scores).map(|(row, score)| ScoredRow::of(model, row, score));
         Self {
             model: model.about().name.clone(),

@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::time::Duration;
 
 use super::{CHUNK_UPDATES, StreamGap};
 use crate::event::{Epoch, EventId};
-use crate::store::query::{EpochLedger, Queries, QueryError, StoredEvent};
+use crate::store::query::{EpochLedger, QUERY_TIME_MAX, Queries, QueryError, StoredEvent};
 
 /// Where older events are found.
 pub trait Past: Clone + 'static {
@@ -19,6 +20,9 @@ pub trait Past: Clone + 'static {
     /// The newest runs of this sensor, in any order, each with how many events it is known to have emitted.
     fn epochs(&self, sensor: &str) -> impl Future<Output = Result<Vec<(Epoch, u64)>, QueryError>>;
 }
+
+/// How long a page is waited for, should the store not keep its own limit: a network that swallows everything.
+const PAGE_TIME_MAX: Duration = Duration::from_secs(2 * QUERY_TIME_MAX.as_secs() + 1);
 
 /// How many runs back a client can resume.
 const EPOCHS_MAX: u32 = 100;
@@ -85,9 +89,9 @@ impl Replay {
     /// Reads the next page.
     pub(super) async fn next(&mut self, past: Option<&impl Past>, sensor: &str) -> Page {
         let Some(past) = past else { return self.give_up("not_stored") };
-        match self.read(past, sensor).await {
-            Ok(page) => page,
-            Err(_unanswered) => self.give_up("store_away"),
+        match tokio::time::timeout(PAGE_TIME_MAX, self.read(past, sensor)).await {
+            Ok(Ok(page)) => page,
+            Ok(Err(_)) | Err(_) => self.give_up("store_away"),
         }
     }
 

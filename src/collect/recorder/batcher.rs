@@ -8,7 +8,9 @@ use crossbeam_channel::Sender;
 use super::params::{EventParams, nanos};
 use super::sessions::SessionReport;
 use crate::address::Address;
-use crate::event::{Batch, DetectionRecord, Epoch, Event, Marker, ProfileChange, Session};
+use crate::event::{
+    Batch, DetectionRecord, Epoch, Event, Leftover, Marker, ProfileChange, Session,
+};
 use crate::time::Timestamp;
 
 /// Fills one batch after another and hands them on.
@@ -30,9 +32,11 @@ impl Batcher {
         epoch: Epoch,
         batches: Sender<Batch>,
         params: &EventParams,
+        leftover: Option<Leftover>,
     ) -> Self {
+        let leftovers = leftover.into_iter().collect();
         Self {
-            batch: empty(sensor, epoch, 1),
+            batch: Batch { leftovers, ..empty(sensor, epoch, 1) },
             sessions: HashMap::new(),
             profiles: HashMap::new(),
             batches,
@@ -142,6 +146,7 @@ fn empty(sensor: Box<str>, epoch: Epoch, number: u64) -> Batch {
         incidents: Vec::new(),
         profiles: Vec::new(),
         markers: Vec::new(),
+        leftovers: Vec::new(),
     }
 }
 

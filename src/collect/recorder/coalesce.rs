@@ -282,3 +282,7 @@ impl ClosedEvent {
         (event, words.kind)
     }
 }
+
+/// What an open event takes in the table, without its words: itself, its key, two links and its place in the index.
+#[cfg(test)]
+pub(super) const ENTRY_BYTES: usize = size_of::<OpenEvent>() + size_of::<Key>() + 3 * 8;

@@ -37,7 +37,8 @@ use self::pace::Pace;
 use self::sample::Sampler;
 use self::sessions::Sessions;
 use super::{CollectorStats, Hub, Sink};
-use crate::event::{Batch, Board, Epoch, Marker, MarkerKind, Merged, StageSum, Totals};
+use crate::event::{Batch, Board, Epoch, Leftover, Marker, MarkerKind, Merged, StageSum, Totals};
+use crate::logs::limited;
 use crate::sources::Keyer;
 use crate::verdict::{Detection, Level, Verdict};
 
@@ -92,13 +93,15 @@ pub struct RecorderParts {
     pub hub: Option<Hub>,
     /// What time it is.
     pub clock: WallClock,
+    /// What an earlier run left that did not end in order.
+    pub leftover: Option<Leftover>,
 }
 
 impl Recorder {
     /// A recorder of a run that begins.
     #[must_use]
     pub fn new(params: &EventParams, parts: RecorderParts) -> Self {
-        let RecorderParts { sensor, epoch, keyer, batches, stats, hub, clock } = parts;
+        let RecorderParts { sensor, epoch, keyer, batches, stats, hub, clock, leftover } = parts;
         Self {
             epoch,
             keyer,
@@ -108,7 +111,7 @@ impl Recorder {
             coalescer: Coalescer::new(params),
             sessions: Sessions::new(params),
             incidents: Incidents::new(params),
-            batcher: Batcher::new(sensor, epoch, batches, params),
+            batcher: Batcher::new(sensor, epoch, batches, params, leftover),
             pace: Pace::new(clock),
             until_look: VERDICTS_PER_LOOK,
             recorded: VecDeque::new(),
@@ -238,6 +241,14 @@ impl Recorder {
         stats.packets_per_second = self.pace.per_second();
         stats.open_events = self.coalescer.len() as u64;
         stats.merging = stats.newest.map_or(Merged::Nothing, |time| self.coalescer.merging(time));
+        if stats.merging > Merged::Nothing {
+            let merging = stats.merging.name();
+            limited!(
+                warn,
+                merging,
+                "more new events than events.per_second: they are merged, their counts stay exact"
+            );
+        }
         stats.closed_early = self.coalescer.closed_early();
         stats.open_sessions = self.sessions.len() as u64;
         stats.closed_sessions = self.sessions.closed();
@@ -285,6 +296,10 @@ impl Sink for Recorder {
             }
         }
         self.emit()
+    }
+
+    fn mark(&mut self, kind: MarkerKind, stages: &[StageSum]) -> io::Result<()> {
+        Self::mark(self, kind, stages.to_vec())
     }
 
     /// Called while nothing comes: what is in the batch is handed on. In live operation packet time goes on with the clock,

@@ -18,9 +18,11 @@ pub struct EventParams {
     pub events_per_second: u32,
     /// The same for HIGH and CRITICAL, which a flood of lesser ones shall not merge.
     pub severe_events_per_second: u32,
-    /// How many events can be open; beyond that the oldest is emitted before its time. At least 1.
+    /// How many events can be open; beyond that the oldest is emitted before its time. At least 1; each
+    /// takes about 500 bytes, and its words.
     pub open_events_max: usize,
-    /// How many sessions can be open; beyond that the one that was silent for longest is closed. At least 1.
+    /// How many sessions can be open; beyond that the one that was silent for longest is closed. At least 1;
+    /// each takes about 350 bytes.
     pub open_sessions_max: usize,
     /// Silence after which a session has ended.
     pub session_idle: Duration,

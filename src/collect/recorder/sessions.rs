@@ -392,3 +392,8 @@ impl Sums {
         }
     }
 }
+
+/// What an open session takes in both tables, without its list of rules: twice a key, two links and a place in an index.
+#[cfg(test)]
+pub(super) const ENTRY_BYTES: usize =
+    size_of::<OpenSession>() + size_of::<Timestamp>() + 2 * (size_of::<Source>() + 3 * 8);

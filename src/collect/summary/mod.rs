@@ -40,9 +40,9 @@ pub struct Summary {
     pub verdicts: BTreeMap<&'static str, u64>,
     /// Verdicts about destinations under attack, beside those of the packets.
     pub victims: u64,
-    /// Events written to a store.
+    /// Events written to a store; 0 without one.
     pub events_stored: u64,
-    /// Events that were merged into another one.
+    /// Verdicts that became part of an event begun by another; 0 without a store.
     pub events_coalesced: u64,
     /// What was lost, by `stage/reason`; only what occurred.
     pub dropped: BTreeMap<String, u64>,
@@ -148,6 +148,17 @@ pub struct SummaryParts<'a> {
     pub settings_version: u32,
     /// Number of workers.
     pub workers: usize,
+    /// What became of the events.
+    pub events: EventCounts,
+}
+
+/// What became of the events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EventCounts {
+    /// Written to a store.
+    pub stored: u64,
+    /// Verdicts that became part of an event begun by another.
+    pub coalesced: u64,
 }
 
 impl Summary {
@@ -168,8 +179,8 @@ impl Summary {
             not_ip: counters.not_ip,
             verdicts: Level::ALL.iter().map(|level| level.name()).zip(counters.levels).collect(),
             victims: counters.victims,
-            events_stored: 0,
-            events_coalesced: 0,
+            events_stored: parts.events.stored,
+            events_coalesced: parts.events.coalesced,
             dropped: dropped(&parts.ledger),
             unaccounted: parts.ledger.unaccounted(),
             sources: counters.sources.into(),

@@ -25,6 +25,11 @@ const CONNECT_MAX: Duration = Duration::from_secs(2);
 /// How much longer than the server's own limit a question is waited for: then the server has gone silent.
 const SILENCE_MAX: Duration = Duration::from_millis(300);
 
+/// Readers do not write by accident, and take no more than one processor each. Their statements look for few rows by key: with
+/// hashes and merges to choose from the planner reads whole tables instead, where it has no statistics of the newest rows.
+const SESSION: &str = "-c default_transaction_read_only=on -c max_parallel_workers_per_gather=0 \
+     -c enable_hashjoin=off -c enable_mergejoin=off";
+
 /// A bounded set of connections to one server.
 #[derive(Clone, Debug)]
 pub(super) struct ReadPool {
@@ -36,10 +41,9 @@ impl ReadPool {
     /// At most `most` connections, at least one. Connects to nothing yet.
     pub(super) fn new(config: &PostgresConfig, most: usize) -> Result<Self, StoreError> {
         let (mut settings, tls) = config.settings(Role::Reader)?;
-        // The last word counts: whatever the operator has set, readers do not write by accident.
+        // The last word counts, whatever the operator has set.
         let options = settings.get_options().unwrap_or_default();
-        let options = format!("{options} -c default_transaction_read_only=on");
-        settings.options(options);
+        settings.options(format!("{options} {SESSION}"));
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let pool = Pool::builder(Manager::from_config(settings, tls, recycling))
             .max_size(most.max(1))

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::PostgresConfig;
@@ -22,14 +23,14 @@ const DIALECT: Dialect = Dialect::Postgres;
 
 /// The reading side. Has to be asked on a runtime of tokio's.
 #[derive(Clone, Debug)]
-pub struct Reader(ReadPool);
+pub struct Reader(Arc<ReadPool>);
 
 impl Reader {
     pub(in crate::store) fn open(
         config: &PostgresConfig,
         connections: usize,
     ) -> Result<Self, StoreError> {
-        ReadPool::new(config, connections).map(Self)
+        ReadPool::new(config, connections).map(|pool| Self(Arc::new(pool)))
     }
 
     pub(in crate::store) async fn version(&self) -> Result<String, QueryError> {
@@ -45,7 +46,8 @@ impl Reader {
         limit: u32,
     ) -> Result<Page<StoredEvent>, QueryError> {
         let limit = page_rows(limit);
-        self.page(sql::events(DIALECT, filter, after, limit + 1), limit, rows::event).await
+        let question = sql::events(DIALECT, filter, after, limit + 1, answer::now());
+        self.page(question, limit, rows::event).await
     }
 
     pub(in crate::store) async fn event(

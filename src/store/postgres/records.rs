@@ -4,6 +4,7 @@
 //! of sessions, incidents and markers the last one stands, changes of profiles are added up. Keys ascend, so that two sensors that
 //! write the same profiles lock them in the same order.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -33,9 +34,10 @@ pub(super) struct Statements {
     incidents: Statement,
     profiles: Statement,
     accounting: Statement,
-    epoch_end: Statement,
     event_rules: Statement,
     minutes: Statement,
+    epoch_left: Statement,
+    epoch_end: Statement,
 }
 
 impl Statements {
@@ -43,8 +45,8 @@ impl Statements {
         let inserts = [MODELS, SESSIONS, INCIDENTS, PROFILES, ACCOUNTING, EVENT_RULES];
         let inserts = inserts.map(|insert| statement(&insert));
         let inserts = prepare_all(client, inserts.each_ref().map(String::as_str));
-        let others = prepare_all(client, [EPOCH_END, POSTGRES_ADD]);
-        let (inserts, [epoch_end, minutes]) = try_join(inserts, others).await?;
+        let others = prepare_all(client, [POSTGRES_ADD, EPOCH_LEFT, EPOCH_END]);
+        let (inserts, [minutes, epoch_left, epoch_end]) = try_join(inserts, others).await?;
         let [models, sessions, incidents, profiles, accounting, event_rules] = inserts;
         Ok(Self {
             models,
@@ -52,9 +54,10 @@ impl Statements {
             incidents,
             profiles,
             accounting,
-            epoch_end,
             event_rules,
             minutes,
+            epoch_left,
+            epoch_end,
         })
     }
 }
@@ -65,6 +68,7 @@ pub(super) struct Records<'a> {
 }
 
 impl<'a> Records<'a> {
+    /// The records of a batch.
     pub(super) fn of(batch: &Batch, now: Timestamp, statements: &'a Statements) -> Self {
         let mut list = Vec::new();
         let epoch = batch.epoch.stored();
@@ -79,11 +83,18 @@ impl<'a> Records<'a> {
             let latest = last_of_each(&batch.incidents, |incident| incident.number);
             list.push((&statements.incidents, incidents(epoch, now, &latest)));
         }
-        if !batch.markers.is_empty() {
-            let latest = last_of_each(&batch.markers, |marker| marker.number);
-            list.push((&statements.accounting, accounting(epoch, &latest)));
-            let end = latest.iter().rev().find_map(|marker| end(epoch, marker));
-            list.extend(end.map(|values| (&statements.epoch_end, values)));
+        for left in &batch.leftovers {
+            // It may have died before anything of it was stored.
+            list.push((&statements.epoch_left, begun(left.epoch, &batch.sensor)));
+        }
+        let markers: BTreeMap<(Epoch, u64), Cow<'_, Marker>> =
+            batch.all_markers().map(|(epoch, marker)| ((epoch, marker.number), marker)).collect();
+        if !markers.is_empty() {
+            let markers: Vec<_> =
+                markers.iter().map(|((epoch, _), marker)| (epoch.stored(), &**marker)).collect();
+            list.push((&statements.accounting, accounting(&markers)));
+            let ends = markers.iter().filter_map(|(epoch, marker)| end(*epoch, marker));
+            list.extend(ends.map(|values| (&statements.epoch_end, values)));
         }
         // Last, because two sensors may want the same rows, which stay locked until the end of the transaction.
         if !batch.profiles.is_empty() {
@@ -115,6 +126,9 @@ impl<'a> Records<'a> {
         join_all(executions).await.into_iter().try_for_each(|answer| answer.map(drop))
     }
 }
+
+const EPOCH_LEFT: &str =
+    "INSERT INTO epochs (epoch, sensor, started_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
 
 const EPOCH_END: &str = "UPDATE epochs SET ended_at = $2, state = $3 WHERE epoch = $1";
 
@@ -280,10 +294,19 @@ const PROFILES: Insert = Insert {
     },
 };
 
+const EVENT_RULES: Insert = Insert {
+    table: "event_rules",
+    shared: &[("epoch", "bigint")],
+    columns: &[("rule", "bigint"), ("time", "timestamptz"), ("number", "bigint")],
+    // The event is new, so its rules are; asking would take twice as long.
+    conflict: Conflict::Never,
+};
+
 const ACCOUNTING: Insert = Insert {
     table: "accounting",
-    shared: &[("epoch", "bigint")],
+    shared: &[],
     columns: &[
+        ("epoch", "bigint"),
         ("number", "bigint"),
         ("at", "timestamptz"),
         ("kind", "smallint"),
@@ -300,45 +323,6 @@ const ACCOUNTING: Insert = Insert {
     ],
     conflict: Conflict::Replace { key: "epoch, number", also: "" },
 };
-
-const EVENT_RULES: Insert = Insert {
-    table: "event_rules",
-    shared: &[("epoch", "bigint")],
-    columns: &[("rule", "bigint"), ("time", "timestamptz"), ("number", "bigint")],
-    // The event is new, so its rules are; asking would take twice as long.
-    conflict: Conflict::Never,
-};
-
-/// Rules that fired, each with its event, by rule: so neighbours in the table are written together.
-fn fired<'e>(events: &[&'e Event]) -> Vec<(u32, &'e Event)> {
-    let mut fired: Vec<(u32, &Event)> =
-        events.iter().flat_map(|event| event.rules.iter().map(|rule| (*rule, *event))).collect();
-    fired.sort_unstable_by_key(|(rule, event)| (*rule, event.first, event.number));
-    // An event may name a rule twice.
-    fired.dedup_by_key(|(rule, event)| (*rule, event.first, event.number));
-    fired
-}
-
-fn event_rules(epoch: i64, fired: &[(u32, &Event)]) -> Vec<Value> {
-    vec![
-        Box::new(epoch),
-        column(fired, |(rule, _event)| i64::from(*rule)),
-        column(fired, |(_rule, event)| system_time(event.first)),
-        column(fired, |(_rule, event)| big(event.number)),
-    ]
-}
-
-fn minutes(epoch: i64, sums: &[MinuteSums]) -> Vec<Value> {
-    vec![
-        column(sums, |_sums| epoch),
-        column(sums, |sums| system_time(sums.minute)),
-        column(sums, |sums| i16::from(sums.level as u8)),
-        column(sums, |sums| big(sums.events)),
-        column(sums, |sums| big(sums.packets)),
-        column(sums, |sums| big(sums.alerts)),
-        column(sums, |sums| big(sums.score_micros)),
-    ]
-}
 
 fn models(detections: &[DetectionRecord], now: Timestamp) -> Vec<Value> {
     vec![
@@ -414,22 +398,65 @@ fn profiles(now: Timestamp, profiles: &[ProfileChange]) -> Vec<Value> {
     ]
 }
 
-fn accounting(epoch: i64, markers: &[&Marker]) -> Vec<Value> {
+/// Rules that fired, each with its event, by rule: so neighbours in the index are written together.
+fn fired<'e>(events: &[&'e Event]) -> Vec<(u32, &'e Event)> {
+    let rules_of = |event: &&'e Event| {
+        let event = *event;
+        event.rules.iter().map(move |rule| (*rule, event))
+    };
+    let mut fired: Vec<_> = events.iter().flat_map(rules_of).collect();
+    fired.sort_unstable_by_key(|(rule, event)| (*rule, event.first, event.number));
+    // An event may name a rule twice.
+    fired.dedup_by_key(|(rule, event)| (*rule, event.first, event.number));
+    fired
+}
+
+fn event_rules(epoch: i64, fired: &[(u32, &Event)]) -> Vec<Value> {
     vec![
         Box::new(epoch),
-        column(markers, |m| big(m.number)),
-        column(markers, |m| system_time(m.at)),
-        column(markers, |m| i16::from(m.kind as u8)),
-        column(markers, |m| big(m.totals.dequeued)),
-        column(markers, |m| big(m.totals.packets)),
-        column(markers, |m| big(m.totals.victims)),
-        column(markers, |m| big(m.totals.sampled_out)),
-        column(markers, |m| big(m.totals.open_packets)),
-        column(markers, |m| big(m.totals.open_alerts)),
-        column(markers, |m| big(m.totals.events)),
-        column(markers, |m| big(m.totals.event_packets)),
-        column(markers, |m| big(m.totals.event_alerts)),
-        column(markers, |m| stages(&m.stages)),
+        column(fired, |(rule, _)| i64::from(*rule)),
+        column(fired, |(_, event)| system_time(event.first)),
+        column(fired, |(_, event)| big(event.number)),
+    ]
+}
+
+fn minutes(epoch: i64, sums: &[MinuteSums]) -> Vec<Value> {
+    vec![
+        column(sums, |_| epoch),
+        column(sums, |s| system_time(s.minute)),
+        column(sums, |s| i16::from(s.level as u8)),
+        column(sums, |s| big(s.events)),
+        column(sums, |s| big(s.packets)),
+        column(sums, |s| big(s.alerts)),
+        column(sums, |s| big(s.score_micros)),
+    ]
+}
+
+/// An epoch as it begins.
+fn begun(epoch: Epoch, sensor: &str) -> Vec<Value> {
+    vec![
+        Box::new(epoch.stored()),
+        Box::new(printable(sensor).into_owned()),
+        Box::new(system_time(epoch.started())),
+    ]
+}
+
+fn accounting(markers: &[(i64, &Marker)]) -> Vec<Value> {
+    vec![
+        column(markers, |(epoch, _)| *epoch),
+        column(markers, |(_, m)| big(m.number)),
+        column(markers, |(_, m)| system_time(m.at)),
+        column(markers, |(_, m)| i16::from(m.kind as u8)),
+        column(markers, |(_, m)| big(m.totals.dequeued)),
+        column(markers, |(_, m)| big(m.totals.packets)),
+        column(markers, |(_, m)| big(m.totals.victims)),
+        column(markers, |(_, m)| big(m.totals.sampled_out)),
+        column(markers, |(_, m)| big(m.totals.open_packets)),
+        column(markers, |(_, m)| big(m.totals.open_alerts)),
+        column(markers, |(_, m)| big(m.totals.events)),
+        column(markers, |(_, m)| big(m.totals.event_packets)),
+        column(markers, |(_, m)| big(m.totals.event_alerts)),
+        column(markers, |(_, m)| stages(&m.stages)),
     ]
 }
 

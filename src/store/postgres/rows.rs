@@ -128,7 +128,7 @@ impl Columns for Row {
     fn rules(&self, at: usize) -> Result<Option<Vec<u32>>, OddRow> {
         let Some(rules) = column::<Vec<i64>>(self, at)? else { return Ok(None) };
         let rules = rules.into_iter().map(u32::try_from).collect::<Result<_, _>>();
-        rules.map(Some).map_err(|fault| OddRow::new(at, fault))
+        rules.map(Some).map_err(|fault| OddRow::new(at, fault.to_string()))
     }
 
     fn features(&self, at: usize) -> Result<Option<FeatureVector>, OddRow> {
@@ -141,5 +141,5 @@ impl Columns for Row {
 }
 
 fn column<'a, T: FromSql<'a>>(row: &'a Row, at: usize) -> Result<Option<T>, OddRow> {
-    row.try_get(at).map_err(|fault| OddRow::new(at, fault))
+    row.try_get(at).map_err(|fault| OddRow::new(at, fault.to_string()))
 }

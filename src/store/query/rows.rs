@@ -49,8 +49,8 @@ pub(in crate::store) struct OddRow {
 
 impl OddRow {
     /// What is wrong with the column at `at`, counted from 0.
-    pub(in crate::store) fn new(at: usize, fault: impl ToString) -> Self {
-        Self { column: at + 1, fault: fault.to_string() }
+    pub(in crate::store) fn new(at: usize, fault: impl Into<String>) -> Self {
+        Self { column: at + 1, fault: fault.into() }
     }
 }
 
@@ -82,14 +82,14 @@ impl<'a> Cursor<'a> {
     fn number<T: TryFrom<i64>>(&mut self) -> Result<T, OddRow> {
         let at = self.at;
         let number = self.some(Columns::integer)?;
-        T::try_from(number).map_err(|_| OddRow::new(at, format!("is {number}")))
+        T::try_from(number).map_err(|_too_large| OddRow::new(at, format!("is {number}")))
     }
 
     /// The same, or null.
     fn number_or_null<T: TryFrom<i64>>(&mut self) -> Result<Option<T>, OddRow> {
         let at = self.at;
         let Some(number) = self.take(Columns::integer)? else { return Ok(None) };
-        T::try_from(number).map(Some).map_err(|_| OddRow::new(at, format!("is {number}")))
+        T::try_from(number).map(Some).map_err(|_too_large| OddRow::new(at, format!("is {number}")))
     }
 
     /// One of a list, by its number.

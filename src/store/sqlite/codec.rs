@@ -14,6 +14,7 @@ use std::fmt::Write as _;
 
 use crate::address::Address;
 use crate::features::{FEATURES, FeatureVector};
+use crate::store::score;
 use crate::time::Timestamp;
 
 /// Bytes of the features' column.
@@ -25,7 +26,7 @@ pub(super) const fn micros(moment: Timestamp) -> i64 {
 }
 
 /// A stored moment; one that no [`Timestamp`] reaches is the nearest that does.
-pub(super) const fn moment(micros: i64) -> Timestamp {
+pub(in crate::store) const fn moment(micros: i64) -> Timestamp {
     Timestamp::from_nanos(micros.saturating_mul(1000))
 }
 
@@ -81,22 +82,15 @@ pub(super) fn rules(text: &str) -> Result<Vec<u32>, serde_json::Error> {
     serde_json::from_str(text)
 }
 
-/// The threat score, 0 to 1, of a weighted sum.
+/// The threat score of a weighted sum, as stored.
 pub(super) fn threat_score(total: f32) -> f64 {
-    f64::from(total / 100.0)
+    f64::from(score::threat_score(total))
 }
 
-/// The weighted sum of a stored threat score. Dividing by 100 maps a few neighbouring singles onto one, so this is one of
-/// those that have exactly this threat score, the roundest: 55 comes back as 55, not as 54.999996.
+/// The weighted sum of a stored threat score.
 #[expect(clippy::cast_possible_truncation, reason = "what was stored is a single float")]
 pub(super) fn total(threat_score: f64) -> f32 {
-    let stored = threat_score as f32;
-    let near = stored * 100.0;
-    [near, near.next_up(), near.next_down()]
-        .into_iter()
-        .filter(|total| (total / 100.0).to_bits() == stored.to_bits())
-        .max_by_key(|total| total.to_bits().trailing_zeros())
-        .unwrap_or(near)
+    score::total(threat_score as f32)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use rusqlite::{Connection, Error, Row, Transaction, TransactionBehavior, params}
 use super::codec::{self, micros};
 use super::commit::as_stored;
 use super::file::SqliteParams;
+use super::forget::Forgetting;
 use crate::store::minutes::{MinuteSums, SQLITE_ADD, Summed};
 use crate::store::{Maintained, RetentionParams};
 use crate::time::Timestamp;
@@ -43,13 +44,21 @@ pub(super) struct Maintenance {
     params: SqliteParams,
     rows: Pace,
     pages: Pace,
+    forgetting: Forgetting,
 }
 
 impl Maintenance {
     pub(super) fn new(path: &Path, retention: RetentionParams, params: SqliteParams) -> Self {
         let mut log = path.as_os_str().to_owned();
         log.push("-wal");
-        Self { log: log.into(), retention, params, rows: Pace::new(), pages: Pace::new() }
+        Self {
+            log: log.into(),
+            retention,
+            params,
+            rows: Pace::new(),
+            pages: Pace::new(),
+            forgetting: Forgetting::default(),
+        }
     }
 
     /// Does what there is to do, for at most about [`WORK_MAX`].
@@ -65,6 +74,7 @@ impl Maintenance {
         let deadline = Instant::now() + WORK_MAX;
         let mut done = Maintained::default();
         done.unfinished = self.prune(connection, now, deadline, &mut done)?
+            || self.forget(connection, now, deadline)?
             || self.give_back(connection, deadline)?;
         self.empty_log(connection)?;
         let size = Size::of(connection)?;
@@ -100,9 +110,7 @@ impl Maintenance {
 
     /// What is to be removed next.
     fn due(&self, connection: &Connection, now: Timestamp) -> Result<Option<Due>, Error> {
-        if let Some(days) = self.retention.days {
-            let kept = NANOS_PER_DAY.saturating_mul(days.into());
-            let before = micros(now.plus_nanos(kept.saturating_neg()));
+        if let Some(before) = self.cutoff(now) {
             let mut any = connection.prepare_cached(ANY_BEFORE)?;
             if any.query_row([before], |row| row.get(0))? {
                 return Ok(Some(Due::Before(before)));
@@ -115,6 +123,25 @@ impl Maintenance {
             }
         }
         Ok(None)
+    }
+
+    /// What was recorded before this, in microseconds, is too old.
+    fn cutoff(&self, now: Timestamp) -> Option<i64> {
+        let kept = |days: u32| NANOS_PER_DAY.saturating_mul(days.into());
+        self.retention.days.map(|days| micros(now.plus_nanos(kept(days).saturating_neg())))
+    }
+
+    /// Returns whether there is more.
+    fn forget(
+        &mut self,
+        connection: &mut Connection,
+        now: Timestamp,
+        deadline: Instant,
+    ) -> Result<bool, Error> {
+        match self.cutoff(now) {
+            Some(before) => self.forgetting.run(connection, before, now, deadline),
+            None => Ok(false),
+        }
     }
 
     /// Gives free pages back to the disk where that is worth the work. Returns whether there is more.

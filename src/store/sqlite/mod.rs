@@ -6,13 +6,15 @@
 //! | `commit`      | one batch, one transaction, and what becomes of a row that is refused           |
 //! | `records`     | everything of a batch but its events                                            |
 //! | `maintenance` | what is too old or too much removed and counted, a little at a time             |
+//! | `forget`      | what outlives the events, and goes at last                                      |
 //! | `codec`       | how values lie in the columns                                                   |
-//! | `reader`      | the reading side                                                                |
+//! | `reader`      | the reading side, over `connections`; `rows` reads its answers                   |
 
 mod codec;
 mod commit;
 mod connections;
 mod file;
+mod forget;
 mod maintenance;
 mod reader;
 mod records;
@@ -27,6 +29,7 @@ use crate::event::Batch;
 use crate::time::Timestamp;
 use maintenance::Maintenance;
 
+pub(in crate::store) use codec::moment;
 pub use file::{SqliteParams, Synchronous};
 pub(in crate::store) use file::{create, fault, open_to_read};
 pub use reader::Reader;
@@ -81,8 +84,4 @@ impl Store for SqliteStore {
     fn name(&self) -> String {
         self.name.clone()
     }
-}
-
-fn unbuilt() -> StoreError {
-    StoreError::Refused { store: "sqlite".to_owned(), reason: "not built yet".to_owned() }
 }

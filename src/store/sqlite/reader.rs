@@ -49,7 +49,8 @@ impl Reader {
         limit: u32,
     ) -> Result<Page<StoredEvent>, QueryError> {
         let limit = page_rows(limit);
-        self.page(sql::events(DIALECT, filter, after, limit + 1), limit, rows::event).await
+        let question = sql::events(DIALECT, filter, after, limit + 1, answer::now());
+        self.page(question, limit, rows::event).await
     }
 
     pub(in crate::store) async fn event(

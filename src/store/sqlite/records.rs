@@ -1,4 +1,6 @@
-//! Everything of a batch but its events. Each record is one statement; of two with the same number the later one stands.
+//! Everything of a batch but its events. Each record is one statement; of two of a batch with the same number the later one stands.
+
+use std::collections::BTreeMap;
 
 use rusqlite::{Connection, Error, params};
 
@@ -75,7 +77,7 @@ pub(super) fn incidents(
 ) -> Result<(), Error> {
     let mut insert = connection.prepare_cached(INCIDENT)?;
     let mut rules = String::new();
-    for incident in &batch.incidents {
+    for incident in last_of_each(&batch.incidents, |incident| incident.number) {
         write_rules(&incident.rules, &mut rules);
         insert.execute(params![
             batch.epoch.stored(),
@@ -128,8 +130,17 @@ pub(super) fn profiles(
 pub(super) fn markers(connection: &Connection, batch: &Batch) -> Result<(), Error> {
     let mut insert = connection.prepare_cached(MARKER)?;
     let mut end = connection.prepare_cached(EPOCH_END)?;
-    let epoch = batch.epoch.stored();
-    for marker in &batch.markers {
+    let mut begin = connection.prepare_cached(EPOCH_LEFT)?;
+    for left in &batch.leftovers {
+        // It may have died before anything of it was stored.
+        begin.execute(params![
+            left.epoch.stored(),
+            printable(&batch.sensor),
+            micros(left.epoch.started())
+        ])?;
+    }
+    for (epoch, marker) in batch.all_markers() {
+        let epoch = epoch.stored();
         let totals = &marker.totals;
         // Text and integers: there is nothing in it that could not be JSON.
         let stages = serde_json::to_string(&marker.stages).unwrap_or_default();
@@ -157,6 +168,12 @@ pub(super) fn markers(connection: &Connection, batch: &Batch) -> Result<(), Erro
         }
     }
     Ok(())
+}
+
+/// The later of two records with the same number stands for both.
+fn last_of_each<T>(records: &[T], number: impl Fn(&T) -> u64) -> impl Iterator<Item = &T> {
+    let latest: BTreeMap<u64, &T> = records.iter().map(|record| (number(record), record)).collect();
+    latest.into_values()
 }
 
 const MODEL: &str = "INSERT OR IGNORE INTO models (detection, name, sha256, schema, fingerprint, ai_offset, contamination, \
@@ -188,5 +205,8 @@ const PROFILE: &str = "INSERT INTO source_profiles (source, tenant, time, last_t
 const MARKER: &str = "INSERT OR REPLACE INTO accounting (epoch, number, at, kind, dequeued, packets, victims, sampled_out, open_packets, \
      open_alerts, events, event_packets, event_alerts, stages) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+
+const EPOCH_LEFT: &str =
+    "INSERT OR IGNORE INTO epochs (epoch, sensor, started_at) VALUES (?1, ?2, ?3)";
 
 const EPOCH_END: &str = "UPDATE epochs SET ended_at = ?2, state = ?3 WHERE epoch = ?1";

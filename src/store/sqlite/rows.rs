@@ -68,7 +68,7 @@ impl Columns for Row<'_> {
 
     fn rules(&self, at: usize) -> Result<Option<Vec<u32>>, OddRow> {
         let Some(text) = column::<String>(self, at)? else { return Ok(None) };
-        codec::rules(&text).map(Some).map_err(|fault| OddRow::new(at, fault))
+        codec::rules(&text).map(Some).map_err(|fault| OddRow::new(at, fault.to_string()))
     }
 
     fn features(&self, at: usize) -> Result<Option<FeatureVector>, OddRow> {
@@ -77,5 +77,5 @@ impl Columns for Row<'_> {
 }
 
 fn column<T: FromSql>(row: &Row<'_>, at: usize) -> Result<Option<T>, OddRow> {
-    row.get(at).map_err(|fault| OddRow::new(at, fault))
+    row.get(at).map_err(|fault| OddRow::new(at, fault.to_string()))
 }

@@ -1,136 +1,48 @@
-//! The thread that commits batches in order, once each, and keeps them on disk while the store is away.
+//! The threads that commit batches in order, once each, and keep them on disk while the store is away.
+//!
+//! ```text
+//!  sender ==channel==> intake ==2 batches==> committer --> store
+//!                      |    ^                (opens, commits, backs off, maintains)
+//!                  append  next
+//!                      v    |
+//!                      spool
+//! ```
+//!
+//! In quiet times a batch goes from memory to the store and the spool's folder holds no segment. What waits is always, oldest
+//! first: what the committer has in hand, what lies in the spool, what waits in memory. When too many wait in memory, all of
+//! them are written to the spool (those in the committer's hands too: should the program end, the order on disk is whole),
+//! and whatever comes then follows them, until the spool has been read to its end.
 //!
 //! `received = committed + waiting + spooled + refused`, in batches, rows, packets and alerts, at every moment.
 
-use std::path::PathBuf;
-use std::thread::JoinHandle;
+mod backoff;
+mod committer;
+mod intake;
+mod params;
+mod spool;
+mod stats;
+#[cfg(test)]
+mod tests;
 
-use crossbeam_channel::Receiver;
+use std::io;
+use std::thread::{self, JoinHandle};
 
-use super::{Maintained, Store, StoreError};
+use crossbeam_channel::{Receiver, bounded};
+
+use self::committer::Committer;
+use self::intake::Intake;
+use self::spool::Spool;
+use super::{Store, StoreError};
 use crate::event::{Batch, Board};
-use crate::time::Timestamp;
 
-/// How batches wait.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WriterParams {
-    /// Batches that wait in memory before the spool is used (or, without one, before the sender has to wait).
-    pub waiting_max: usize,
-    /// Where they wait on disk; `None`: nowhere, the sender waits (a replay).
-    pub spool: Option<SpoolParams>,
-}
+pub use params::{Clock, SpoolParams, WriterParams};
+pub use stats::{BATCH_ROWS_BOUNDS, Buckets, COMMIT_NANOS_BOUNDS, Tally, WriterStats};
 
-/// The spool.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SpoolParams {
-    /// Its folder, made if it is missing.
-    pub folder: PathBuf,
-    /// Bytes that it may take; what does not fit is refused and counted.
-    pub bytes_max: u64,
-}
+/// Opens the store: at the start, and again after every failure.
+type Opener = Box<dyn FnMut() -> Result<Box<dyn Store>, StoreError> + Send>;
 
-/// Batches and what is in them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Batches.
-    pub batches: u64,
-    /// Events.
-    pub rows: u64,
-    /// The sum of their counts.
-    pub packets: u64,
-    /// The sum of their alerts.
-    pub alerts: u64,
-}
-
-/// What the writer has done since it started.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct WriterStats {
-    /// Batches received, and those found in the spool at the start.
-    pub received: Tally,
-    /// Of them, found in the spool at the start: they are of earlier epochs.
-    pub found: Tally,
-    /// Committed, quarantined rows included.
-    pub committed: Tally,
-    /// Waiting in memory.
-    pub waiting: Tally,
-    /// Waiting on disk.
-    pub spooled: Tally,
-    /// Refused because the spool was full.
-    pub refused_bound: Tally,
-    /// Lost to damage on disk, as far as it can be known.
-    pub refused_corrupt: Tally,
-    /// Lost because the disk took them no more.
-    pub refused_io: Tally,
-    /// Rows put into quarantine.
-    pub quarantined_rows: u64,
-    /// Batches that an earlier try had committed.
-    pub already_committed: u64,
-    /// Damaged places found in the spool.
-    pub spool_damaged: u64,
-    /// Bytes of the spool on disk.
-    pub spool_bytes: u64,
-    /// Bytes that it may take.
-    pub spool_bytes_max: u64,
-    /// When the oldest batch in it was begun.
-    pub spool_oldest: Option<Timestamp>,
-    /// Tries that failed.
-    pub failures: u64,
-    /// What the last one that failed said, since the last that did not.
-    pub last_error: Option<String>,
-    /// Whether the last try succeeded.
-    pub store_up: bool,
-    /// Time of commits, nanoseconds: how many took at most each of [`COMMIT_NANOS_BOUNDS`], and longer.
-    pub commit_nanos: Buckets,
-    /// From a batch's oldest record to its commit, nanoseconds.
-    pub delay_nanos: Buckets,
-    /// Rows of a batch; the bounds are [`BATCH_ROWS_BOUNDS`].
-    pub batch_rows: Buckets,
-    /// What maintenance has done, added up (bytes and rows: the newest).
-    pub maintained: Maintained,
-}
-
-/// A histogram: counts by bucket, the last without a bound; not cumulative.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Buckets {
-    /// Counts.
-    pub counts: [u64; 16],
-    /// The sum of what was recorded.
-    pub sum: u64,
-}
-
-/// Upper bounds of the first 15 buckets of times, nanoseconds.
-pub const COMMIT_NANOS_BOUNDS: [u64; 15] = [
-    1_000_000,
-    2_000_000,
-    5_000_000,
-    10_000_000,
-    20_000_000,
-    50_000_000,
-    100_000_000,
-    200_000_000,
-    500_000_000,
-    1_000_000_000,
-    2_000_000_000,
-    5_000_000_000,
-    10_000_000_000,
-    60_000_000_000,
-    600_000_000_000,
-];
-
-/// Upper bounds of the first 15 buckets of batch sizes, rows.
-pub const BATCH_ROWS_BOUNDS: [u64; 15] =
-    [0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000];
-
-impl Buckets {
-    /// Counts `value` under the first of `bounds` that it does not exceed.
-    pub fn record(&mut self, value: u64, bounds: &[u64; 15]) {
-        let at = bounds.partition_point(|bound| *bound < value);
-        if let Some(count) = self.counts.get_mut(at) {
-            *count += 1;
-        }
-        self.sum = self.sum.saturating_add(value);
-    }
-}
+/// Batches in the committer's hands: one that commits, and the next, so that the store never waits for a batch.
+const IN_HAND_MAX: usize = 2;
 
 /// The running writer.
 #[derive(Debug)]
@@ -143,15 +55,29 @@ impl Writer {
     /// Starts the writer. `store` opens the store, again after every failure. It ends when the sender of `batches` is dropped
     /// and everything that it received is committed, or (with a spool) on disk.
     ///
+    /// What earlier runs left in the spool is committed first.
+    ///
     /// # Errors
     ///
-    /// When the thread can't be started or the spool's folder can't be made.
+    /// When a thread can't be started, or the spool's folder can't be made, can't be written or is in use. What lies in the
+    /// folder is never a reason.
     pub fn start(
-        _store: Box<dyn FnMut() -> Result<Box<dyn Store>, StoreError> + Send>,
-        _batches: Receiver<Batch>,
-        _params: &WriterParams,
-    ) -> std::io::Result<Self> {
-        Err(std::io::Error::other("not built yet"))
+        store: Opener,
+        batches: Receiver<Batch>,
+        params: &WriterParams,
+    ) -> io::Result<Self> {
+        let spool = params.spool.as_ref().map(Spool::in_folder).transpose()?;
+        let stats = Board::new(WriterStats::default());
+        let (work, to_commit) = bounded(IN_HAND_MAX);
+        let (report, done) = bounded(IN_HAND_MAX + 1);
+        let (stop, stopped) = bounded(0);
+        let committer = Committer::new(store, to_commit, report, stopped, stats.clone(), params);
+        let intake = Intake::new(batches, spool, work, done, stop, stats.clone(), params);
+        // Not joined: a store may hang for longer than a stop may take. Whoever ends the intake tells it to end.
+        thread::Builder::new().name("committer".to_owned()).spawn(move || committer.run())?;
+        let thread =
+            thread::Builder::new().name("writer".to_owned()).spawn(move || intake.run())?;
+        Ok(Self { stats, thread })
     }
 
     /// Where its figures stand.

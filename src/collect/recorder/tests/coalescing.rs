@@ -179,3 +179,10 @@ fn only_live_do_events_close_while_nothing_comes() {
         }
     }
 }
+
+#[test]
+fn an_open_event_and_an_open_session_take_what_the_parameters_say() {
+    let (event, session) = (coalesce::ENTRY_BYTES, super::super::sessions::ENTRY_BYTES);
+    assert!((400..=500).contains(&event), "{event} bytes");
+    assert!((250..=350).contains(&session), "{session} bytes");
+}

@@ -130,6 +130,7 @@ impl Bench {
                 stats: shown.clone(),
                 hub: Some(Hub::default()),
                 clock: WallClock::new(move || Timestamp::from_nanos(hand.load(Ordering::Relaxed))),
+                leftover: None,
             },
         );
         Self { recorder, batches, shown, wall }

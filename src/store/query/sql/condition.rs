@@ -82,6 +82,16 @@ impl Condition {
             Self::Behind(columns, key) => write_behind(sql, row, *columns, key),
         };
     }
+
+    /// Adds what it says about the first column of a key, or the whole condition if it is about that alone.
+    pub(super) fn write_time(&self, sql: &mut Sql, row: &'static str) {
+        match self {
+            Self::Behind([first, ..], [of_first, ..]) => {
+                sql.column(row, first).push(" <= ").bind(of_first.clone());
+            }
+            other => other.write(sql, row),
+        }
+    }
 }
 
 /// Adds ` WHERE ` and all of them, or nothing when there are none.

@@ -5,6 +5,7 @@ use super::page::{Asked, Index, Question, Served, Table};
 use super::{Dialect, Sql, Value, stored, whole_micros};
 use crate::event::EventId;
 use crate::store::query::{EventFilter, Label, Network, PageKey};
+use crate::time::{NANOS_PER_SECOND, Timestamp};
 use crate::verdict::Level;
 
 /// What every answer with events has, in this order; the readers' decoding counts on it.
@@ -16,6 +17,9 @@ const EVENT_COLUMNS: &str = "p.time, p.last_time, p.epoch, p.number, p.packet, p
 
 const LABELS: &str = " LEFT JOIN labels AS l ON l.epoch = p.epoch AND l.number = p.number";
 
+/// How old events are that are looked for first: a day, which lies in two partitions at most.
+const RECENT_NANOS: i64 = 86_400 * NANOS_PER_SECOND;
+
 const EVENTS: Table = Table {
     name: "packet_logs",
     key: ["time", "epoch", "number"],
@@ -26,17 +30,23 @@ const EVENTS: Table = Table {
     joined: LABELS,
 };
 
-/// A page of events, newest first: `rows` rows behind `after`.
+/// A page of events, newest first: `rows` rows behind `after`. Where nothing says how new they are to be, they are looked for in
+/// the day before `now` first.
 pub(in crate::store) fn events(
     dialect: Dialect,
     filter: &EventFilter,
     after: Option<PageKey>,
     rows: u32,
+    now: Timestamp,
 ) -> Question {
     let mut bounds = Vec::new();
     bounds.extend(filter.from.map(|from| Condition::Since("time", from)));
     bounds.extend(filter.to.map(|to| Condition::Before("time", to)));
     bounds.extend(after.map(|key| behind("time", key)));
+
+    let newest = filter.to.into_iter().chain(after.map(|key| key.time)).min().unwrap_or(now);
+    let recent = newest.plus_nanos(-RECENT_NANOS);
+    let recent = filter.from.is_none_or(|from| from < recent).then_some(recent);
 
     let mut others = Vec::new();
     let mut served = Vec::new();
@@ -63,7 +73,8 @@ pub(in crate::store) fn events(
     others.extend(filter.port.map(|port| Condition::Either("src_port", "dst_port", port.into())));
     let least = |score| Condition::AtLeast("threat_score", Value::Real(score));
     others.extend(filter.min_score.map(least));
-    Asked { table: EVENTS, bounds, served, others, rows }.question(dialect)
+    let recent = recent.map(|recent| Condition::Since("time", recent));
+    Asked { table: EVENTS, bounds, recent, served, others, rows }.question(dialect)
 }
 
 /// One event.

@@ -87,6 +87,9 @@ pub(super) struct Asked {
     pub(super) table: Table,
     /// Conditions on the columns of the key.
     pub(super) bounds: Vec<Condition>,
+    /// A bound that leaves a few days: what PostgreSQL plans takes as long as there are partitions, so the rows that are
+    /// wanted most often are looked for there first.
+    pub(super) recent: Option<Condition>,
     /// What indexes serve, best first.
     pub(super) served: Vec<Served>,
     /// What no index serves.
@@ -97,32 +100,46 @@ pub(super) struct Asked {
 
 impl Asked {
     /// The statements that answer it.
-    pub(super) fn question(&self, dialect: Dialect) -> Question {
-        match self.served.as_slice() {
-            [] => Question { tries: Vec::new(), last: Last::Sql(self.walk(dialect, None)) },
-            [only] if only.ordered => {
-                Question { tries: Vec::new(), last: Last::Sql(self.walk(dialect, Some(only))) }
-            }
-            several => Question {
-                tries: vec![self.walk_within_budget(dialect)],
-                last: match dialect {
-                    // Its planner has statistics, and can combine indexes.
-                    Dialect::Postgres => Last::Sql(self.gather(dialect, None)),
-                    Dialect::Sqlite => {
-                        Last::Cheapest(several.iter().map(|way| self.way(dialect, way)).collect())
-                    }
-                },
-            },
+    pub(super) fn question(mut self, dialect: Dialect) -> Question {
+        let mut tries = Vec::new();
+        if dialect == Dialect::Postgres
+            && let Some(recent) = self.recent.take()
+        {
+            self.bounds.push(recent);
+            tries.push(self.first(dialect));
+            self.bounds.pop();
         }
+        if !self.is_walked() {
+            tries.push(self.first(dialect));
+        }
+        let last = match dialect {
+            _ if self.is_walked() => Last::Sql(self.walk(dialect)),
+            // Its planner has statistics, and can combine indexes.
+            Dialect::Postgres => Last::Sql(self.gather(dialect, None)),
+            Dialect::Sqlite => {
+                Last::Cheapest(self.served.iter().map(|by| self.way(dialect, by)).collect())
+            }
+        };
+        Question { tries, last }
+    }
+
+    /// Whether one index alone gives the list in its order.
+    fn is_walked(&self) -> bool {
+        matches!(self.served.as_slice(), [] | [Served { ordered: true, .. }])
+    }
+
+    /// What is tried first.
+    fn first(&self, dialect: Dialect) -> Sql {
+        if self.is_walked() { self.walk(dialect) } else { self.walk_within_budget(dialect) }
     }
 
     /// Walks one index in the order of the list until the page is full.
-    fn walk(&self, dialect: Dialect, along: Option<&Served>) -> Sql {
+    fn walk(&self, dialect: Dialect) -> Sql {
         let mut sql = Sql::new(dialect);
         sql.push("SELECT ").push(self.table.columns).push(" FROM (");
         let newest =
             Served { index: Index::Of(self.table.newest), conditions: vec![], ordered: true };
-        let along = along.unwrap_or(&newest);
+        let along = self.served.first().unwrap_or(&newest);
         for (branch, at) in branches(along).iter().zip(0_u32..) {
             let apart = if at == 0 { "SELECT * FROM (" } else { " UNION ALL SELECT * FROM (" };
             sql.push(apart).push("SELECT p.* FROM ");
@@ -270,6 +287,12 @@ impl Asked {
         for (column, at) in self.table.key.into_iter().zip(0_u32..) {
             sql.push(if at == 0 { " ON " } else { " AND " });
             sql.column("p", column).push(" = ").column(row, column);
+        }
+        if sql.dialect == Dialect::Postgres {
+            // It does not conclude this from what holds for `row`, and would plan for every partition.
+            for bound in &self.bounds {
+                bound.write_time(sql.push(" AND "), "p");
+            }
         }
     }
 

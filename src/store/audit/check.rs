@@ -1,0 +1,259 @@
+//! Holds what was read of an epoch against itself.
+
+use super::facts::{Facts, Sums};
+use super::report::EpochAudit;
+use crate::event::{Marker, MarkerKind};
+
+/// How many differences are put into words; more are only counted.
+const DIFFERENCES_MAX: usize = 20;
+
+/// Checks every sum of an epoch.
+pub(super) fn check(facts: &Facts) -> EpochAudit {
+    let mut quarantined = Sums::default();
+    for (_number, sums) in &facts.quarantine {
+        quarantined += *sums;
+    }
+    let row = facts.row.as_ref();
+    let mut checking = Checking { facts, quarantined, found: Found::default() };
+    checking.committed_rows();
+    checking.ledger();
+    checking.numbers();
+    let undecidable = checking.markers();
+    checking.end();
+    let last = facts.markers.last();
+    let Found { words, more } = checking.found;
+    EpochAudit {
+        epoch: facts.epoch,
+        sensor: row.map(|row| row.sensor.clone()).unwrap_or_default(),
+        started: row.map_or_else(|| facts.epoch.started(), |row| row.started),
+        ended: ended(facts),
+        crashed: last.is_some_and(|marker| marker.kind == MarkerKind::Crashed),
+        last: last.map(|marker| marker.totals).unwrap_or_default(),
+        markers: count(facts.markers.len()) - undecidable,
+        markers_undecidable: undecidable,
+        batches: facts.ledger.batches,
+        committed: facts.ledger.committed,
+        stored: facts.rows.all,
+        quarantined,
+        pruned: facts.pruned,
+        doubled: facts.rows.all.rows.saturating_sub(facts.rows.distinct) + facts.quarantined_too,
+        lost: lost(facts, quarantined),
+        differences: words,
+        differences_left_out: more,
+    }
+}
+
+fn ended(facts: &Facts) -> bool {
+    facts.markers.iter().any(|marker| marker.kind == MarkerKind::End)
+}
+
+/// Packets (and verdicts about victims) that the last marker says were judged and that are nowhere.
+fn lost(facts: &Facts, quarantined: Sums) -> u64 {
+    let Some(Marker { totals, .. }) = facts.markers.last() else { return 0 };
+    let mut there = facts.rows.all;
+    there += quarantined;
+    there += facts.pruned;
+    let packets = totals.packets.saturating_sub(totals.sampled_out.saturating_add(there.packets));
+    packets.saturating_add(totals.victims.saturating_sub(there.alerts))
+}
+
+/// Differences found so far.
+#[derive(Default)]
+struct Found {
+    words: Vec<String>,
+    more: u64,
+}
+
+impl Found {
+    fn add(&mut self, words: impl FnOnce() -> String) {
+        if self.words.len() < DIFFERENCES_MAX {
+            self.words.push(words());
+        } else {
+            self.more += 1;
+        }
+    }
+}
+
+struct Checking<'a> {
+    facts: &'a Facts,
+    quarantined: Sums,
+    found: Found,
+}
+
+impl Checking<'_> {
+    /// Nothing but what was committed is there, and all of it, or it is counted where it went.
+    fn committed_rows(&mut self) {
+        let Facts { rows, pruned, ledger, minutes, .. } = self.facts;
+        let mut there = rows.all;
+        there += self.quarantined;
+        there += *pruned;
+        self.equal("rows, quarantine and pruned together", there, "the ledger", ledger.committed);
+        self.equal(
+            "the quarantine",
+            self.quarantined,
+            "the ledger's quarantine",
+            ledger.quarantined,
+        );
+        self.equal("the sums by minute", *minutes, "the rows", rows.all);
+    }
+
+    fn ledger(&mut self) {
+        let Facts { ledger, row, .. } = self.facts;
+        if ledger.batches != ledger.last {
+            let missing = ledger.last.saturating_sub(ledger.batches);
+            self.found.add(|| {
+                format!(
+                    "batches: {} of {} are in the ledger, {missing} missing",
+                    ledger.batches, ledger.last
+                )
+            });
+        }
+        let Some(row) = row else {
+            self.found.add(|| "epochs: it has no row there".to_owned());
+            return;
+        };
+        if row.batches != ledger.batches {
+            self.found.add(|| {
+                format!("batches: epochs says {}, the ledger has {}", row.batches, ledger.batches)
+            });
+        }
+        self.equal("epochs", row.committed, "the ledger", ledger.committed);
+        self.equal("the quarantine of epochs", row.quarantined, "the ledger's", ledger.quarantined);
+    }
+
+    /// Numbers run from 1 without gaps and without doubles.
+    fn numbers(&mut self) {
+        let Facts { rows, quarantine, quarantined_too, pruned, pruned_upto, .. } = self.facts;
+        let doubled = rows.all.rows.saturating_sub(rows.distinct) + quarantined_too;
+        if doubled > 0 {
+            self.found.add(|| format!("numbers: {doubled} events are there more than once"));
+        }
+        let in_quarantine = quarantine.last().map_or(0, |(number, _)| *number);
+        let last = rows.last.max(in_quarantine).max(*pruned_upto);
+        let accounted = (rows.distinct + pruned.rows + count(quarantine.len()))
+            .saturating_sub(*quarantined_too);
+        if accounted < last {
+            self.found.add(|| format!("numbers: {} of 1 to {last} are nowhere", last - accounted));
+        }
+    }
+
+    /// Recounts at every marker. Returns how many can't be decided.
+    fn markers(&mut self) -> u64 {
+        let mut undecidable = 0;
+        let mut number = 0;
+        let mut quarantine = self.facts.quarantine.iter().peekable();
+        let mut quarantined = Sums::default();
+        let mut before = 0;
+        for marker in &self.facts.markers {
+            if marker.number != number {
+                self.found
+                    .add(|| format!("markers: {number} is missing, {} comes next", marker.number));
+            }
+            number = marker.number + 1;
+            if marker.totals.unaccounted() != 0 {
+                self.found.add(|| {
+                    format!(
+                        "marker {}: {} verdicts unaccounted for",
+                        marker.number,
+                        marker.totals.unaccounted()
+                    )
+                });
+            }
+            let upto = marker.totals.events;
+            if upto < before {
+                self.found
+                    .add(|| format!("marker {}: {upto} events after {before}", marker.number));
+            }
+            before = upto;
+            while let Some((_, sums)) = quarantine.next_if(|(number, _)| *number <= upto) {
+                quarantined += *sums;
+            }
+            if upto < self.facts.pruned_upto {
+                undecidable += 1;
+            } else {
+                self.recount(marker, quarantined);
+            }
+        }
+        undecidable
+    }
+
+    fn recount(&mut self, marker: &Marker, quarantined: Sums) {
+        let totals = &marker.totals;
+        // No row has a number below 1.
+        let mut there = self.facts.rows.upto.get(&totals.events).copied().unwrap_or_default();
+        there += quarantined;
+        there += self.facts.pruned;
+        let said = Sums {
+            rows: totals.events,
+            packets: totals.event_packets,
+            alerts: totals.event_alerts,
+        };
+        // What a crash has taken is stated as lost.
+        if marker.kind == MarkerKind::Crashed {
+            if there.rows > said.rows {
+                self.equal(&format!("rows up to marker {}", marker.number), there, "it", said);
+            }
+        } else {
+            self.equal(&format!("rows up to marker {}", marker.number), there, "it", said);
+        }
+    }
+
+    /// An epoch that ended in order has nothing open, nothing behind its end, and stages that let nothing go unseen.
+    fn end(&mut self) {
+        let Facts { markers, row, rows, .. } = self.facts;
+        if markers.first().is_none_or(|first| first.kind != MarkerKind::Start) {
+            self.found.add(|| "markers: the first is not that of the start".to_owned());
+        }
+        let end = markers.iter().position(|marker| marker.kind == MarkerKind::End);
+        if row.as_ref().is_some_and(|row| (row.state == 2) != end.is_some()) {
+            let said = if end.is_some() { "has not" } else { "has" };
+            let not = if end.is_some() { "a" } else { "no" };
+            self.found.add(|| {
+                format!("end: epochs says that it {said} ended in order, and there is {not} marker of the end")
+            });
+        }
+        let Some(end) = end.and_then(|at| markers.get(at)) else { return };
+        if end.totals.open_packets > 0 || end.totals.open_alerts > 0 {
+            self.found.add(|| {
+                format!(
+                    "end: {} packets and {} alerts were left open",
+                    end.totals.open_packets, end.totals.open_alerts
+                )
+            });
+        }
+        if rows.last > end.totals.events {
+            self.found.add(|| {
+                format!("end: number {} comes after the last, {}", rows.last, end.totals.events)
+            });
+        }
+        for stage in end.stages.iter().filter(|stage| stage.came != stage.accounted) {
+            self.found.add(|| {
+                format!(
+                    "end: stage {}: {} came, {} are accounted for",
+                    stage.stage, stage.came, stage.accounted
+                )
+            });
+        }
+        if markers.last().is_some_and(|last| last.kind != MarkerKind::End) {
+            self.found.add(|| "markers: more come after that of the end".to_owned());
+        }
+    }
+
+    /// One sum against another, in rows, packets and alerts.
+    fn equal(&mut self, of_one: &str, one: Sums, of_other: &str, other: Sums) {
+        let pairs = [
+            ("rows", one.rows, other.rows),
+            ("packets", one.packets, other.packets),
+            ("alerts", one.alerts, other.alerts),
+        ];
+        for (what, one, other) in pairs {
+            if one != other {
+                self.found.add(|| format!("{what}: {of_one}: {one}, {of_other}: {other}"));
+            }
+        }
+    }
+}
+
+fn count(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,212 @@
+//! The thread that owns the store: opens it, commits, backs off, maintains.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
+
+use super::backoff::Backoff;
+use super::params::{Clock, WriterParams};
+use super::stats::WriterStats;
+use super::{Opener, Store, StoreError};
+use crate::event::{Batch, Board};
+use crate::store::{Committed, Maintained};
+
+/// What became of the work.
+#[derive(Debug)]
+pub(super) enum Done {
+    /// The oldest batch in hand is committed.
+    Committed {
+        /// What the store said.
+        committed: Committed,
+        /// How long the store took.
+        took: Duration,
+        /// From the batch's oldest record to now, nanoseconds.
+        delay_nanos: u64,
+    },
+    /// The store was away for longer than the writer's patience; nothing more is tried.
+    GaveUp(StoreError),
+}
+
+/// Commits what it is given, in that order.
+pub(super) struct Committer {
+    open: Opener,
+    store: Option<Box<dyn Store>>,
+    work: Receiver<Arc<Batch>>,
+    done: Sender<Done>,
+    /// Nothing ever comes; when its sender is gone, the committer ends as soon as it can.
+    stopped: Receiver<()>,
+    stats: Board<WriterStats>,
+    clock: Clock,
+    backoff: Backoff,
+    /// Since when nothing has succeeded.
+    failing_since: Option<Instant>,
+    /// None: as long as it takes.
+    patience: Option<Duration>,
+    maintain_every: Duration,
+    maintain_next: Instant,
+}
+
+/// Why the committer ends.
+enum End {
+    /// It was told to.
+    Stopped,
+    /// Its patience has ended.
+    GaveUp(StoreError),
+}
+
+impl Committer {
+    pub(super) fn new(
+        open: Opener,
+        work: Receiver<Arc<Batch>>,
+        done: Sender<Done>,
+        stopped: Receiver<()>,
+        stats: Board<WriterStats>,
+        params: &WriterParams,
+    ) -> Self {
+        Self {
+            open,
+            store: None,
+            work,
+            done,
+            stopped,
+            stats,
+            clock: params.clock,
+            backoff: Backoff::new(params.backoff_first, params.backoff_max),
+            failing_since: None,
+            patience: params.spool.is_none().then_some(params.patience),
+            maintain_every: params.maintain_every,
+            maintain_next: Instant::now(),
+        }
+    }
+
+    /// Works until it is told to end, or its patience does.
+    pub(super) fn run(mut self) {
+        if let Err(End::GaveUp(error)) = self.work() {
+            // Nobody listens: nobody waits for it.
+            drop(self.done.send(Done::GaveUp(error)));
+        }
+    }
+
+    fn work(&mut self) -> Result<(), End> {
+        loop {
+            if self.open_store()? {
+                // With nothing to commit, that is all that can be known.
+                self.recovered();
+            }
+            if Instant::now() >= self.maintain_next {
+                self.maintain();
+            }
+            match self.work.recv_deadline(self.maintain_next) {
+                Ok(batch) => self.commit(&batch)?,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            }
+        }
+    }
+
+    /// Commits a batch, however often it takes.
+    fn commit(&mut self, batch: &Batch) -> Result<(), End> {
+        loop {
+            self.open_store()?;
+            if matches!(self.stopped.try_recv(), Err(TryRecvError::Disconnected)) {
+                return Err(End::Stopped);
+            }
+            let Some(store) = &mut self.store else { continue };
+            let begun = Instant::now();
+            match store.commit(batch, self.clock.now()) {
+                Ok(committed) => {
+                    let took = begun.elapsed();
+                    let delay = self.clock.now().nanos_since(batch.begun);
+                    let delay_nanos = u64::try_from(delay).unwrap_or_default();
+                    self.recovered();
+                    let done = Done::Committed { committed, took, delay_nanos };
+                    return self.done.send(done).map_err(|_unheard| End::Stopped);
+                }
+                Err(error) => self.failed(error)?,
+            }
+        }
+    }
+
+    /// Opens the store if it is not open. Returns whether it had to.
+    fn open_store(&mut self) -> Result<bool, End> {
+        if self.store.is_some() {
+            return Ok(false);
+        }
+        loop {
+            match (self.open)() {
+                Ok(store) => {
+                    self.store = Some(store);
+                    return Ok(true);
+                }
+                Err(error) => self.failed(error)?,
+            }
+        }
+    }
+
+    /// Notes a failure, gives the store back and waits before the next try.
+    fn failed(&mut self, error: StoreError) -> Result<(), End> {
+        self.store = None;
+        let said = error.to_string();
+        if self.failing_since.is_none() {
+            tracing::warn!(error = %said, "the store is away; batches wait");
+        }
+        let since = *self.failing_since.get_or_insert_with(Instant::now);
+        self.stats.change(|stats| {
+            stats.failures += 1;
+            stats.store_up = false;
+            stats.last_error = Some(said);
+        });
+        let delay = self.backoff.after_failure();
+        let left = self.patience.map(|patience| patience.saturating_sub(since.elapsed()));
+        if left.is_some_and(|left| left.is_zero()) {
+            return Err(End::GaveUp(error));
+        }
+        // The last try is when the patience ends, not long before.
+        match self.stopped.recv_timeout(left.map_or(delay, |left| left.min(delay))) {
+            Err(RecvTimeoutError::Timeout) => Ok(()),
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => Err(End::Stopped),
+        }
+    }
+
+    /// Notes that the store works.
+    fn recovered(&mut self) {
+        self.backoff.reset();
+        let was_away = self.failing_since.take();
+        let mut waiting = 0;
+        self.stats.change(|stats| {
+            stats.store_up = true;
+            stats.last_error = None;
+            waiting = stats.waiting.plus(stats.spooled).batches;
+        });
+        if let Some(since) = was_away {
+            let away_secs = since.elapsed().as_secs();
+            tracing::info!(
+                away_secs,
+                batches = waiting,
+                "the store is back; batches that waited follow"
+            );
+        }
+    }
+
+    /// Has the store look after itself. What fails here fails again with the next batch, if it matters to batches.
+    fn maintain(&mut self) {
+        self.maintain_next = Instant::now() + self.maintain_every;
+        let Some(store) = &mut self.store else { return };
+        match store.maintain(self.clock.now()) {
+            Ok(done) => self.stats.change(|stats| {
+                let sum = stats.maintained;
+                stats.maintained = Maintained {
+                    partitions_made: sum.partitions_made.saturating_add(done.partitions_made),
+                    pruned_rows: sum.pruned_rows.saturating_add(done.pruned_rows),
+                    pruned_packets: sum.pruned_packets.saturating_add(done.pruned_packets),
+                    ..done
+                };
+            }),
+            Err(error) => {
+                tracing::warn!(%error, "the store could not be maintained; tried again later");
+                self.stats.change(|stats| stats.maintain_failures += 1);
+            }
+        }
+    }
+}
