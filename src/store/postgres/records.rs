@@ -34,10 +34,10 @@ pub(super) struct Statements {
     incidents: Statement,
     profiles: Statement,
     accounting: Statement,
-    event_rules: Statement,
-    minutes: Statement,
     epoch_left: Statement,
     epoch_end: Statement,
+    event_rules: Statement,
+    minutes: Statement,
 }
 
 impl Statements {
@@ -45,8 +45,8 @@ impl Statements {
         let inserts = [MODELS, SESSIONS, INCIDENTS, PROFILES, ACCOUNTING, EVENT_RULES];
         let inserts = inserts.map(|insert| statement(&insert));
         let inserts = prepare_all(client, inserts.each_ref().map(String::as_str));
-        let others = prepare_all(client, [POSTGRES_ADD, EPOCH_LEFT, EPOCH_END]);
-        let (inserts, [minutes, epoch_left, epoch_end]) = try_join(inserts, others).await?;
+        let others = prepare_all(client, [EPOCH_LEFT, EPOCH_END, POSTGRES_ADD]);
+        let (inserts, [epoch_left, epoch_end, minutes]) = try_join(inserts, others).await?;
         let [models, sessions, incidents, profiles, accounting, event_rules] = inserts;
         Ok(Self {
             models,
@@ -54,10 +54,10 @@ impl Statements {
             incidents,
             profiles,
             accounting,
-            event_rules,
-            minutes,
             epoch_left,
             epoch_end,
+            event_rules,
+            minutes,
         })
     }
 }
@@ -68,7 +68,6 @@ pub(super) struct Records<'a> {
 }
 
 impl<'a> Records<'a> {
-    /// The records of a batch.
     pub(super) fn of(batch: &Batch, now: Timestamp, statements: &'a Statements) -> Self {
         let mut list = Vec::new();
         let epoch = batch.epoch.stored();
@@ -294,14 +293,6 @@ const PROFILES: Insert = Insert {
     },
 };
 
-const EVENT_RULES: Insert = Insert {
-    table: "event_rules",
-    shared: &[("epoch", "bigint")],
-    columns: &[("rule", "bigint"), ("time", "timestamptz"), ("number", "bigint")],
-    // The event is new, so its rules are; asking would take twice as long.
-    conflict: Conflict::Never,
-};
-
 const ACCOUNTING: Insert = Insert {
     table: "accounting",
     shared: &[],
@@ -323,6 +314,45 @@ const ACCOUNTING: Insert = Insert {
     ],
     conflict: Conflict::Replace { key: "epoch, number", also: "" },
 };
+
+const EVENT_RULES: Insert = Insert {
+    table: "event_rules",
+    shared: &[("epoch", "bigint")],
+    columns: &[("rule", "bigint"), ("time", "timestamptz"), ("number", "bigint")],
+    // The event is new, so its rules are; asking would take twice as long.
+    conflict: Conflict::Never,
+};
+
+/// Rules that fired, each with its event, by rule: so neighbours in the table are written together.
+fn fired<'e>(events: &[&'e Event]) -> Vec<(u32, &'e Event)> {
+    let mut fired: Vec<(u32, &Event)> =
+        events.iter().flat_map(|event| event.rules.iter().map(|rule| (*rule, *event))).collect();
+    fired.sort_unstable_by_key(|(rule, event)| (*rule, event.first, event.number));
+    // An event may name a rule twice.
+    fired.dedup_by_key(|(rule, event)| (*rule, event.first, event.number));
+    fired
+}
+
+fn event_rules(epoch: i64, fired: &[(u32, &Event)]) -> Vec<Value> {
+    vec![
+        Box::new(epoch),
+        column(fired, |(rule, _event)| i64::from(*rule)),
+        column(fired, |(_rule, event)| system_time(event.first)),
+        column(fired, |(_rule, event)| big(event.number)),
+    ]
+}
+
+fn minutes(epoch: i64, sums: &[MinuteSums]) -> Vec<Value> {
+    vec![
+        column(sums, |_sums| epoch),
+        column(sums, |sums| system_time(sums.minute)),
+        column(sums, |sums| i16::from(sums.level as u8)),
+        column(sums, |sums| big(sums.events)),
+        column(sums, |sums| big(sums.packets)),
+        column(sums, |sums| big(sums.alerts)),
+        column(sums, |sums| big(sums.score_micros)),
+    ]
+}
 
 fn models(detections: &[DetectionRecord], now: Timestamp) -> Vec<Value> {
     vec![
@@ -395,40 +425,6 @@ fn profiles(now: Timestamp, profiles: &[ProfileChange]) -> Vec<Value> {
         level(profiles, |p| &p.levels, 1),
         level(profiles, |p| &p.levels, 2),
         level(profiles, |p| &p.levels, 3),
-    ]
-}
-
-/// Rules that fired, each with its event, by rule: so neighbours in the index are written together.
-fn fired<'e>(events: &[&'e Event]) -> Vec<(u32, &'e Event)> {
-    let rules_of = |event: &&'e Event| {
-        let event = *event;
-        event.rules.iter().map(move |rule| (*rule, event))
-    };
-    let mut fired: Vec<_> = events.iter().flat_map(rules_of).collect();
-    fired.sort_unstable_by_key(|(rule, event)| (*rule, event.first, event.number));
-    // An event may name a rule twice.
-    fired.dedup_by_key(|(rule, event)| (*rule, event.first, event.number));
-    fired
-}
-
-fn event_rules(epoch: i64, fired: &[(u32, &Event)]) -> Vec<Value> {
-    vec![
-        Box::new(epoch),
-        column(fired, |(rule, _)| i64::from(*rule)),
-        column(fired, |(_, event)| system_time(event.first)),
-        column(fired, |(_, event)| big(event.number)),
-    ]
-}
-
-fn minutes(epoch: i64, sums: &[MinuteSums]) -> Vec<Value> {
-    vec![
-        column(sums, |_| epoch),
-        column(sums, |s| system_time(s.minute)),
-        column(sums, |s| i16::from(s.level as u8)),
-        column(sums, |s| big(s.events)),
-        column(sums, |s| big(s.packets)),
-        column(sums, |s| big(s.alerts)),
-        column(sums, |s| big(s.score_micros)),
     ]
 }
 
