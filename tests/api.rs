@@ -425,6 +425,7 @@ fn a_route_that_does_not_exist_is_404_and_another_method_is_405() {
         ("POST", "/api/events", "GET, HEAD"),
         ("DELETE", "/api/events/0192a3b4c5d6e7f8-17", "GET, HEAD"),
         ("GET", "/api/ml/score", "POST"),
+        ("GET", "/api/ml/features/batch", "POST"),
         ("GET", "/api/incidents/0192a3b4c5d6e7f8-17", "PATCH"),
         ("HEAD", "/api/ml/score", "POST"),
         ("PUT", "/", "GET, HEAD"),

@@ -117,6 +117,7 @@ fn batch(live: &Live, detection: &Detection) -> Batch {
             totals: Totals::default(),
             stages: vec![StageSum { stage: "decode".into(), came: 5, accounted: 5 }],
         }],
+        leftovers: vec![],
     }
 }
 

@@ -133,6 +133,7 @@ fn batch(epoch: Epoch, number: u64, rows: u64) -> Batch {
         incidents: Vec::new(),
         profiles: Vec::new(),
         markers: Vec::new(),
+        leftovers: Vec::new(),
     }
 }
 

@@ -67,8 +67,9 @@ CREATE TABLE packet_logs_default PARTITION OF packet_logs DEFAULT;
 CREATE INDEX packet_logs_default_recorded ON packet_logs_default USING brin (recorded_at);
 
 CREATE INDEX packet_logs_newest ON packet_logs (time DESC, epoch DESC, number DESC);
-CREATE INDEX packet_logs_source ON packet_logs (src_ip, time, epoch, number);
-CREATE INDEX packet_logs_destination ON packet_logs (dst_ip, time, epoch, number);
+-- The verdict last: what one address is worst at is found without looking at its other rows.
+CREATE INDEX packet_logs_source ON packet_logs (src_ip, time, epoch, number, verdict);
+CREATE INDEX packet_logs_destination ON packet_logs (dst_ip, time, epoch, number, verdict);
 CREATE INDEX packet_logs_notable ON packet_logs (verdict, time, epoch, number) WHERE verdict > 0;
 
 -- The events that a rule fired for, by rule: in the order of a list, which an index on arrays has not. Partitions as those of packet_logs.

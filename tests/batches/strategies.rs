@@ -123,7 +123,8 @@ fn event() -> impl Strategy<Value = Event> {
     let who =
         (option::of(address()), option::of(address()), any::<Option<u16>>(), any::<Option<u16>>());
     let what = (any::<Option<(u8, u8)>>(), any::<u8>(), any::<u16>(), level(), count(), count());
-    let size = (count(), count(), any::<u32>(), any::<u32>(), merged());
+    // No packet has 2 GiB, and PostgreSQL's column holds none that has.
+    let size = (count(), count(), 0..=u32::MAX >> 1, any::<u32>(), merged());
     let risks = (hundred(), hundred(), hundred(), hundred(), floor());
     let judged = option::of((share(), share(), any::<bool>(), features()));
     let found =
@@ -323,7 +324,7 @@ fn hundred() -> impl Strategy<Value = f32> {
     prop_oneof![Just(0.0), Just(100.0), 0.0_f32..=100.0]
 }
 
-/// Every finite bit pattern but that of -0, whose sign SQLite does not keep... in its columns; features it does.
+/// Every finite number, and the sign of a zero too.
 fn features() -> impl Strategy<Value = FeatureVector> {
     any::<[f32; 15]>().prop_map(|values| {
         FeatureVector(values.map(|value| if value.is_finite() { value } else { 0.0 }))

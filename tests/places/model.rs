@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use phantomnet::address::Address;
-use phantomnet::event::{Batch, Event, Incident, MarkerKind};
+use phantomnet::event::{Batch, DetectionRecord, Event, Incident, MarkerKind, ProfileChange};
 use phantomnet::time::Timestamp;
 use serde_json::{Value, json};
 
@@ -222,36 +222,28 @@ impl Model {
         for (sum, of_batch) in row[6..].iter_mut().zip(sums) {
             add(sum, of_batch);
         }
-        for marker in &batch.markers {
-            match marker.kind {
-                MarkerKind::Start | MarkerKind::Running => {}
-                MarkerKind::End => (row[3], row[4]) = (micros(marker.at), json!(2)),
-                MarkerKind::Crashed => (row[3], row[4]) = (Value::Null, json!(3)),
+        if let Some(end) = batch.markers.iter().find(|marker| marker.kind == MarkerKind::End) {
+            (row[3], row[4]) = (micros(end.at), json!(2));
+        }
+        for left in &batch.leftovers {
+            let epoch = left.epoch.stored();
+            let started = json!((epoch >> 20) * 1000);
+            let row = [
+                vec![json!(epoch), json!(shown(&batch.sensor)), started, Value::Null, json!(1)],
+                vec![json!(0); 7],
+            ];
+            self.insert("epochs", row.concat());
+            let row =
+                self.rows_mut("epochs").get_mut(&json!([epoch]).to_string()).expect("it was made");
+            if row[4] != json!(2) {
+                row[4] = json!(3);
             }
         }
     }
 
     fn records(&mut self, batch: &Batch, now: Timestamp) {
         let epoch = json!(batch.epoch.stored());
-        for d in &batch.detections {
-            let named = vec![
-                json!(d.version),
-                json!(shown(&d.model)),
-                json!(d.sha256),
-                json!(d.schema),
-                json!(d.fingerprint),
-            ];
-            let numbers = vec![
-                double(d.offset),
-                double(d.contamination),
-                json!(d.calibration_rows),
-                json!(d.rules),
-                json!(d.intel),
-                json!(d.decoys),
-                micros(now),
-            ];
-            self.insert("models", [named, numbers].concat());
-        }
+        self.models(&batch.detections, now);
         for s in &batch.sessions {
             let [safe, warning, high, critical] = s.levels;
             let row = json!([
@@ -280,27 +272,15 @@ impl Model {
         for incident in latest.into_values() {
             self.incident(&epoch, incident, now);
         }
-        for p in &batch.profiles {
-            let key = vec![address(Some(p.source)), json!(p.tenant)];
-            let [safe, warning, high, critical] = p.levels;
-            let fresh =
-                [vec![micros(p.first), micros(p.last), micros(now)], vec![json!(0); 7]].concat();
-            let row = self
-                .rows_mut("source_profiles")
-                .entry(table("source_profiles").key_of(&key))
-                .or_insert_with(|| [key, fresh].concat());
-            row[2] = json!(row[2].as_i64().min(micros(p.first).as_i64()));
-            row[3] = json!(row[3].as_i64().max(micros(p.last).as_i64()));
-            row[4] = json!(row[4].as_i64().max(micros(now).as_i64()));
-            let sums = [p.sessions, p.packets, p.bytes, safe, warning, high, critical];
-            for (sum, added) in row[5..].iter_mut().zip(sums) {
-                add(sum, &json!(added));
-            }
+        for change in &batch.profiles {
+            self.profile(change, now);
         }
-        for m in &batch.markers {
+        let left = batch.leftovers.iter().map(|left| (left.epoch, left.marker()));
+        let own = batch.markers.iter().map(|marker| (batch.epoch, marker.clone()));
+        for (epoch, m) in left.chain(own) {
             let t = &m.totals;
             let row = json!([
-                epoch,
+                epoch.stored(),
                 m.number,
                 micros(m.at),
                 m.kind as u8,
@@ -316,6 +296,43 @@ impl Model {
                 serde_json::to_string(&m.stages).expect("JSON")
             ]);
             self.replace("accounting", values(row));
+        }
+    }
+
+    fn models(&mut self, detections: &[DetectionRecord], now: Timestamp) {
+        for d in detections {
+            let row = json!([
+                d.version,
+                shown(&d.model),
+                d.sha256,
+                d.schema,
+                d.fingerprint,
+                double(d.offset),
+                double(d.contamination),
+                d.calibration_rows,
+                d.rules,
+                d.intel,
+                d.decoys,
+                micros(now)
+            ]);
+            self.insert("models", values(row));
+        }
+    }
+
+    fn profile(&mut self, p: &ProfileChange, now: Timestamp) {
+        let key = vec![address(Some(p.source)), json!(p.tenant)];
+        let [safe, warning, high, critical] = p.levels;
+        let fresh =
+            [vec![micros(p.first), micros(p.last), micros(now)], vec![json!(0); 7]].concat();
+        let of_key = table("source_profiles").key_of(&key);
+        let row =
+            self.rows_mut("source_profiles").entry(of_key).or_insert_with(|| [key, fresh].concat());
+        row[2] = json!(row[2].as_i64().min(micros(p.first).as_i64()));
+        row[3] = json!(row[3].as_i64().max(micros(p.last).as_i64()));
+        row[4] = json!(row[4].as_i64().max(micros(now).as_i64()));
+        let sums = [p.sessions, p.packets, p.bytes, safe, warning, high, critical];
+        for (sum, added) in row[5..].iter_mut().zip(sums) {
+            add(sum, &json!(added));
         }
     }
 

@@ -32,18 +32,19 @@ fn figures() {
     let location: Location = url.parse().unwrap();
     if migrate(&location).unwrap() == 0 {
         let begun = Instant::now();
+        let statements = self::rows(&location, rows);
         match &location {
             Location::Sqlite(path) => {
                 let connection = rusqlite::Connection::open(path).unwrap();
-                connection.execute_batch(&sqlite_rows(rows)).unwrap();
+                connection.execute_batch(&statements).unwrap();
             }
-            Location::Postgres(_) => execute(&url, &postgres_rows(rows)),
+            Location::Postgres(_) => execute(&url, &format!("{statements};VACUUM (ANALYZE)")),
         }
         println!("{rows} rows filled in {:.0?}", begun.elapsed());
     }
     let queries = Queries::open(&location, 2).unwrap();
     let runtime = runtime();
-    println!("{:<44} {:>9} {:>9} {:>9}  rows", "question", "p50 ms", "p99 ms", "max ms");
+    println!("{:<44} {:>9} {:>9} {:>9}  rows", "question", "min ms", "p50 ms", "p99 ms");
     for (name, filter) in filters() {
         measure(name, || {
             runtime.block_on(async {
@@ -66,23 +67,23 @@ fn sums(queries: &Queries, runtime: &tokio::runtime::Runtime) {
     for (name, seconds) in [("hour", 3600), ("day", 86_400), ("30 days", SPAN)] {
         let from = Timestamp::from_secs(end - seconds + 17);
         measure(&format!("stats, {name}"), || {
-            runtime.block_on(async { Ok(queries.stats(Some(from), None).await?.events as usize) })
+            runtime.block_on(async { Ok(queries.stats(Some(from), None).await?.events) })
         });
         let (to, bucket) =
-            (Timestamp::from_secs(end), Duration::from_secs(60.max(seconds as u64 / 720)));
+            (Timestamp::from_secs(end), Duration::from_secs(60.max(seconds.unsigned_abs() / 720)));
         measure(&format!("timeline, {name}"), || {
             runtime.block_on(async { Ok(queries.timeline(from, to, bucket).await?.len()) })
         });
     }
     measure("stats, all", || {
-        runtime.block_on(async { Ok(queries.stats(None, None).await?.events as usize) })
+        runtime.block_on(async { Ok(queries.stats(None, None).await?.events) })
     });
     let (from, to) = (Timestamp::from_secs(end - 900), Timestamp::from_secs(end));
     measure("timeline, 15 minutes by second", || {
         runtime
             .block_on(async { Ok(queries.timeline(from, to, Duration::from_secs(1)).await?.len()) })
     });
-    measure("span", || runtime.block_on(async { Ok(queries.span().await?.is_some().into()) }));
+    measure("span", || runtime.block_on(async { Ok(queries.span().await?.is_some()) }));
     measure("sources, newest 100", || {
         runtime.block_on(async { Ok(queries.sources(None, None, 100).await?.rows.len()) })
     });
@@ -93,7 +94,7 @@ fn sums(queries: &Queries, runtime: &tokio::runtime::Runtime) {
     measure("ledgers", || runtime.block_on(async { Ok(queries.ledgers(10).await?.len()) }));
 }
 
-fn filters() -> Vec<(&'static str, EventFilter)> {
+pub(crate) fn filters() -> Vec<(&'static str, EventFilter)> {
     let any = EventFilter::default;
     let network = |text: &str| {
         let (address, length) = text.split_once('/').unwrap_or((text, "32"));
@@ -161,9 +162,9 @@ fn filters() -> Vec<(&'static str, EventFilter)> {
     ]
 }
 
-fn measure(
+fn measure<N: ToString>(
     name: &str,
-    mut ask: impl FnMut() -> Result<usize, phantomnet::store::query::QueryError>,
+    mut ask: impl FnMut() -> Result<N, phantomnet::store::query::QueryError>,
 ) {
     let mut times = Vec::new();
     let mut rows = String::new();
@@ -180,11 +181,16 @@ fn measure(
         }
     }
     times.sort_unstable();
-    let at = |share: f64| {
-        let index = (times.len() as f64 * share) as usize;
-        times[index.min(times.len() - 1)].as_secs_f64() * 1e3
-    };
-    println!("{name:<44} {:>9.2} {:>9.2} {:>9.2}  {rows}", at(0.5), at(0.99), at(1.0));
+    let at = |percent: usize| times[(times.len() - 1) * percent / 100].as_secs_f64() * 1e3;
+    println!("{name:<44} {:>9.2} {:>9.2} {:>9.2}  {rows}", at(0), at(50), at(99));
+}
+
+/// Statements that fill a store of this kind.
+pub(crate) fn rows(location: &Location, rows: i64) -> String {
+    match location {
+        Location::Sqlite(_) => sqlite_rows(rows),
+        Location::Postgres(_) => postgres_rows(rows),
+    }
 }
 
 fn execute(url: &str, statements: &str) {
@@ -192,7 +198,7 @@ fn execute(url: &str, statements: &str) {
         let (client, connection) =
             tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
         let task = tokio::spawn(connection);
-        for statement in statements.split(";\n").filter(|one| !one.trim().is_empty()) {
+        for statement in statements.split(';').filter(|one| !one.trim().is_empty()) {
             client.batch_execute(statement).await.unwrap();
         }
         drop(client);
@@ -248,42 +254,14 @@ fn columns(
         part = c(9, 100)
     );
     let time = time(&micros);
-    [
-        time.clone(),
-        time.clone(),
-        time,
-        "1".into(),
-        "i".into(),
-        "i".into(),
-        format!("1 + {}", c(10, 5)),
-        "0".into(),
-        "1".into(),
-        "1000".into(),
-        "1".into(),
-        "120".into(),
-        format!("1024 + {}", c(11, 60_000 - 30_000)),
-        format!("CASE WHEN {} = 0 THEN 22 ELSE 443 END", c(12, 50)),
-        "0".into(),
-        "0".into(),
-        score,
-        "1".into(),
-        "2".into(),
-        "3".into(),
-        "0.5".into(),
-        "0.5".into(),
-        format!("CASE WHEN {} = 0 THEN 17 ELSE 6 END", c(13, 3)),
-        verdict,
-        "0".into(),
-        "0".into(),
-        "0".into(),
-        address(&source),
-        address(&destination),
-        features.to_owned(),
-        rules(&rule),
-        "'a reason of the usual length, in words'".into(),
-        "'1:abcdefghijklmnopqrstuvwxyz0='".into(),
-    ]
-    .join(", ")
+    let (source, destination) = (address(&source), address(&destination));
+    let (packets, port, server, udp) = (c(10, 5), c(11, 30_000), c(12, 50), c(13, 3));
+    let rules = rules(&rule);
+    format!(
+        "{time}, {time}, {time}, 1, i, i, 1 + {packets}, 0, 1, 1000, 1, 120, 1024 + {port}, CASE WHEN {server} = 0 THEN 22 ELSE 443 END, \
+         0, 0, {score}, 1, 2, 3, 0.5, 0.5, CASE WHEN {udp} = 0 THEN 17 ELSE 6 END, {verdict}, 0, 0, 0, {source}, {destination}, \
+         {features}, {rules}, 'a reason of the usual length, in words', '1:abcdefghijklmnopqrstuvwxyz0='"
+    )
 }
 
 const COLUMNS: &str = "time, last_time, recorded_at, epoch, number, packet, count, alerts, weight, bytes, detection, length, src_port, dst_port, \
@@ -308,8 +286,8 @@ fn sqlite_rows(rows: i64) -> String {
          INSERT INTO source_profiles SELECT src_ip, 0, min(time), max(time), 0, 1, 1, 1, 1, 0, 0, 0 FROM packet_logs GROUP BY 1;
          PRAGMA wal_checkpoint(truncate);",
         newest = "CREATE INDEX packet_logs_newest ON packet_logs (time DESC, epoch DESC, number DESC)",
-        source = "CREATE INDEX packet_logs_source ON packet_logs (src_ip, time, epoch, number)",
-        destination = "CREATE INDEX packet_logs_destination ON packet_logs (dst_ip, time, epoch, number)",
+        source = "CREATE INDEX packet_logs_source ON packet_logs (src_ip, time, epoch, number, verdict)",
+        destination = "CREATE INDEX packet_logs_destination ON packet_logs (dst_ip, time, epoch, number, verdict)",
         notable = "CREATE INDEX packet_logs_notable ON packet_logs (verdict, time, epoch, number) WHERE verdict > 0",
     )
 }
@@ -336,12 +314,11 @@ fn postgres_rows(rows: i64) -> String {
         "DROP INDEX packet_logs_newest;\nDROP INDEX packet_logs_source;\nDROP INDEX packet_logs_destination;\nDROP INDEX packet_logs_notable;\n\
          INSERT INTO packet_logs ({COLUMNS}) SELECT {values} FROM generate_series(1::bigint, {rows}) AS n (i);\n\
          CREATE INDEX packet_logs_newest ON packet_logs (time DESC, epoch DESC, number DESC);\n\
-         CREATE INDEX packet_logs_source ON packet_logs (src_ip, time, epoch, number);\n\
-         CREATE INDEX packet_logs_destination ON packet_logs (dst_ip, time, epoch, number);\n\
+         CREATE INDEX packet_logs_source ON packet_logs (src_ip, time, epoch, number, verdict);\n\
+         CREATE INDEX packet_logs_destination ON packet_logs (dst_ip, time, epoch, number, verdict);\n\
          CREATE INDEX packet_logs_notable ON packet_logs (verdict, time, epoch, number) WHERE verdict > 0;\n\
          INSERT INTO event_rules SELECT rules[1], time, epoch, number FROM packet_logs WHERE rules <> '{{}}';\n\
          INSERT INTO event_minutes SELECT date_trunc('minute', time), verdict, epoch, count(*), sum(count), 0, sum(floor(threat_score::float8 * 1000000 + 0.5)::bigint * count) FROM packet_logs GROUP BY 1, 2, 3;\n\
-         INSERT INTO source_profiles SELECT src_ip, 0, min(time), max(time), now(), 1, 1, 1, 1, 0, 0, 0 FROM packet_logs GROUP BY 1;\n\
-         VACUUM (ANALYZE)"
+         INSERT INTO source_profiles SELECT src_ip, 0, min(time), max(time), now(), 1, 1, 1, 1, 0, 0, 0 FROM packet_logs GROUP BY 1;"
     )
 }

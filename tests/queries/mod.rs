@@ -4,16 +4,16 @@
 
 mod figures;
 mod fill;
+mod limits;
 mod oracle;
 mod rows;
 
 use std::time::Duration;
 
 use phantomnet::event::{Epoch, Event, EventId, ProfileChange};
-use phantomnet::store::StoreError;
 use phantomnet::store::query::{
     EventFilter, IncidentChange, IncidentFilter, IncidentState, Label, LabelWord, Network, PageKey,
-    Queries, QueryError, SessionFilter, StoredEvent,
+    Queries, SessionFilter, StoredEvent,
 };
 use phantomnet::time::Timestamp;
 use phantomnet::verdict::Level;
@@ -195,6 +195,41 @@ fn paging_gives_every_row_once_and_in_order_while_others_arrive() {
     }
 }
 
+/// More rows than a walk looks at, with what is wanted here and there, or all of it far back.
+#[test]
+fn what_lies_far_back_is_found_whatever_way_leads_there() {
+    let runtime = runtime();
+    for store in Filled::both() {
+        store.execute(&figures::rows(&store.location(), 60_000));
+        let queries = store.queries();
+        let all = runtime.block_on(everything(&queries));
+        assert_eq!(all.len(), 60_000);
+        for (name, filter) in figures::filters() {
+            for after in [None, Some(key_of(&all[30_000])), Some(key_of(&all[57_000]))] {
+                let wanted = oracle::events(&all, &filter, after);
+                let wanted: Vec<_> = wanted.into_iter().take(100).map(key_of).collect();
+                let page = runtime.block_on(queries.events(&filter, after, 100)).unwrap();
+                let given: Vec<_> = pairs(page.rows).iter().map(key_of).collect();
+                assert_eq!(given, wanted, "{} {name} {after:?}", store.name());
+            }
+        }
+    }
+}
+
+/// All events, newest first.
+async fn everything(queries: &Queries) -> Vec<(Epoch, Event)> {
+    let mut all = Vec::new();
+    let mut after = None;
+    loop {
+        let page = queries.events(&EventFilter::default(), after, 1000).await.unwrap();
+        all.extend(pairs(page.rows));
+        after = page.next;
+        if after.is_none() {
+            return all;
+        }
+    }
+}
+
 #[test]
 fn events_are_found_by_name() {
     let events = some_events(60);
@@ -290,8 +325,8 @@ fn sums_are_those_of_the_rows() {
         ]);
         hold(300, &(time_near(), time_near(), buckets), |(from, to, micros)| {
             let bucket = Duration::from_micros(micros);
-            let first = from.as_nanos().div_euclid(micros as i64 * 1000) * micros as i64 * 1000;
-            let end = first.saturating_add(1000 * micros as i64 * 1000);
+            let nanos = 1000 * i64::try_from(micros).unwrap();
+            let end = (from.as_nanos().div_euclid(nanos) * nanos).saturating_add(1000 * nanos);
             let wanted =
                 oracle::timeline(&events, from, to.min(Timestamp::from_nanos(end)), bucket);
             let given = runtime.block_on(queries.timeline(from, to, bucket)).unwrap();
@@ -505,35 +540,4 @@ fn ledgers_tell_the_newest_epochs_first() {
         assert_eq!(&*marker.stages[0].stage, "ring");
         assert_eq!(runtime().block_on(queries.ledgers(1)).unwrap().len(), 1);
     }
-}
-
-#[test]
-fn a_store_that_is_not_there_is_named_without_its_password() {
-    let folder = crate::support::folder();
-    let sqlite = format!("sqlite:{}", folder.path().join("missing.db").display());
-    let postgres = "postgres://me:secret@127.0.0.1:1/sensor";
-    for (location, named) in [(sqlite.as_str(), "missing.db"), (postgres, "127.0.0.1:1")] {
-        let queries = Queries::open(&location.parse().unwrap(), 2).unwrap();
-        let fault = runtime().block_on(queries.version()).unwrap_err();
-        assert!(matches!(fault, QueryError::Store(StoreError::Away { .. })), "{fault:?}");
-        let fault = fault.to_string();
-        assert!(fault.contains(named) && !fault.contains("secret"), "{fault}");
-    }
-    assert!(!folder.path().join("missing.db").exists());
-}
-
-#[test]
-fn a_store_may_come_later_go_and_come_again() {
-    let folder = crate::support::folder();
-    let location = format!("sqlite:{}", folder.path().join("later.db").display()).parse().unwrap();
-    let queries = Queries::open(&location, 2).unwrap();
-    let runtime = runtime();
-    let version = || runtime.block_on(queries.version());
-    assert!(version().is_err());
-    phantomnet::store::migrate(&location).unwrap();
-    assert!(version().unwrap().starts_with("SQLite 3."));
-    std::fs::remove_file(folder.path().join("later.db")).unwrap();
-    assert!(version().is_err(), "the file is gone, an open connection notwithstanding");
-    phantomnet::store::migrate(&location).unwrap();
-    assert!(version().is_ok());
 }

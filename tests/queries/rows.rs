@@ -100,6 +100,19 @@ pub(crate) fn rules() -> impl Strategy<Value = Vec<u32>> {
     select(vec![vec![], vec![], vec![1], vec![2, 1], vec![3], vec![u32::MAX, 1]])
 }
 
+type Marks = (Merged, Floor, Option<bool>, Option<[f32; FEATURES]>, u8, Option<(Box<str>, Side)>);
+
+fn marks() -> impl Strategy<Value = Marks> {
+    (
+        select(Merged::ALL.to_vec()),
+        select([Floor::ALL.to_vec(), vec![Floor::None]].concat()),
+        prop::option::of(any::<bool>()),
+        prop::option::of(prop::array::uniform15(real())),
+        any::<u8>(),
+        prop::option::of((words(), select(vec![Side::Source, Side::Destination]))),
+    )
+}
+
 pub(crate) fn event() -> impl Strategy<Value = Event> {
     let what = (
         moment(),
@@ -120,14 +133,7 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
     let counts = (0_u64..20, 0_u64..3, big(), big(), any::<u32>(), any::<u32>());
     let total = prop_oneof![(0_u8..=100).prop_map(f32::from), select(vec![20.5_f32, 50.0, 79.999])];
     let risks = (total, real(), real(), real(), prop::option::of(real()), prop::option::of(real()));
-    let marks = (
-        select(Merged::ALL.to_vec()),
-        select([Floor::ALL.to_vec(), vec![Floor::None]].concat()),
-        prop::option::of(any::<bool>()),
-        prop::option::of(prop::array::uniform15(real())),
-        any::<u8>(),
-        prop::option::of((words(), select(vec![Side::Source, Side::Destination]))),
-    );
+    let marks = marks();
     let rest = (
         rules(),
         prop::option::of(words()),
@@ -164,7 +170,7 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
             rule_risk: risks.2,
             intel_risk: risks.3,
             floor: marks.1,
-            features: marks.3.map(|values: [f32; FEATURES]| FeatureVector(values)),
+            features: marks.3.map(FeatureVector),
             rules: rest.0,
             rules_left_out: marks.4,
             intel: marks.5,

@@ -6,7 +6,7 @@ mod audit;
 mod retention;
 mod sqlite;
 
-use phantomnet::event::{Batch, Marker, MarkerKind, Totals};
+use phantomnet::event::{Batch, Leftover, Totals};
 use phantomnet::store::Committed;
 use phantomnet::time::Timestamp;
 use proptest::prelude::*;
@@ -212,25 +212,49 @@ fn a_batch_of_nothing_but_odd_rows_is_committed() {
 }
 
 #[test]
-fn how_an_epoch_ended_is_what_its_last_marker_says() {
+fn how_an_epoch_ended_is_what_its_markers_say() {
     for place in Place::all() {
         let mut store = place.open();
-        let mut stream = Stream::new(9);
-        let state = |expected: i64| {
-            let rows = place.rows(crate::places::table("epochs"));
-            let row = rows.values().next().unwrap();
-            assert_eq!(row[4].as_i64(), Some(expected), "{}", place.name());
-            row[3].as_i64()
+        let mut model = Model::new();
+        let mut commit = |batch: &Batch| {
+            store.commit(batch, NOW).unwrap();
+            model.commit(batch, NOW);
+            place.assert_is(&model);
         };
-        store.commit(&stream.batch(3), NOW).unwrap();
-        assert_eq!(state(1), None);
-        let mut crashed = stream.batch(0);
-        crashed.markers = vec![Marker { kind: MarkerKind::Crashed, ..crashed.markers[0].clone() }];
-        store.commit(&crashed, NOW).unwrap();
-        assert_eq!(state(3), None);
-        let end = stream.end(0);
-        store.commit(&end, NOW).unwrap();
-        assert_eq!(state(2), Some(end.markers[0].at.as_nanos() / 1000));
+        let leftover =
+            |epoch, batch: &Batch| Leftover { epoch, at: NOW, totals: batch.markers[0].totals };
+        let (mut died, mut ended) = (Stream::new(1), Stream::new(2));
+        let last = died.batch(3);
+        commit(&last);
+        commit(&ended.batch(3));
+        let end = ended.end(0);
+        commit(&end);
+        // The next run finds what the first has left, that of one which had stored nothing, and (killed just after its
+        // end) that of one which was over.
+        let mut next = Stream::new(4).batch(5);
+        next.leftovers = vec![
+            leftover(last.epoch, &last),
+            leftover(Stream::new(3).epoch, &end),
+            leftover(end.epoch, &end),
+        ];
+        commit(&next);
+        let states: Vec<_> = place
+            .rows(crate::places::table("epochs"))
+            .values()
+            .map(|row| row[4].as_i64().unwrap())
+            .collect();
+        assert_eq!(states, [3, 2, 3, 1], "{}", place.name());
+        let report = phantomnet::store::audit(&place.location()).unwrap();
+        assert!(report.is_clean(), "{}: {}", place.name(), report.render());
+        let found: Vec<_> =
+            report.epochs.iter().map(|one| (one.ended, one.crashed, one.lost > 0)).collect();
+        let expected = [
+            (false, true, false),
+            (true, false, false),
+            (false, true, true),
+            (false, false, false),
+        ];
+        assert_eq!(found, expected, "{}: {}", place.name(), report.render());
     }
 }
 

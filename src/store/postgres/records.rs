@@ -129,7 +129,9 @@ impl<'a> Records<'a> {
 const EPOCH_LEFT: &str =
     "INSERT INTO epochs (epoch, sensor, started_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
 
-const EPOCH_END: &str = "UPDATE epochs SET ended_at = $2, state = $3 WHERE epoch = $1";
+/// One that ended in order was not found dead: it was killed just after its end.
+const EPOCH_END: &str =
+    "UPDATE epochs SET ended_at = $2, state = $3 WHERE epoch = $1 AND state <> 2";
 
 /// A statement that inserts rows given as columns.
 struct Insert {

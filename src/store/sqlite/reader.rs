@@ -13,7 +13,7 @@ use crate::event::EventId;
 use crate::store::StoreError;
 use crate::store::query::answer::{self, Keyed, page_rows};
 use crate::store::query::rows::{self, Columns, OddRow};
-use crate::store::query::sql::{self, Dialect, Last, Question, Sql};
+use crate::store::query::sql::{self, Dialect, Last, Question, Sql, WAY_ROWS_MAX, Way};
 use crate::store::query::{
     EpochLedger, EventFilter, IncidentChange, IncidentFilter, Label, Network, PAGE_ROWS_MAX, Page,
     PageKey, Profile, ProfileKey, QueryError, SessionFilter, Stats, StoredEvent, StoredIncident,
@@ -220,32 +220,43 @@ impl Reader {
 /// How a row is read.
 type Read<T> = fn(&dyn Columns) -> Result<T, OddRow>;
 
-/// The rows of the first statement whose answer counts.
+/// The rows of the first statement whose answer counts. Where there are ways to gather them, the cheapest is found first:
+/// counting in an index costs next to nothing here.
 fn rows_of<T>(
     store: &Connection,
     question: &Question,
     limit: u32,
     read: Read<T>,
 ) -> Result<Vec<T>, Fault> {
+    let last = match &question.last {
+        Last::Sql(statement) => statement,
+        Last::Cheapest(ways) => {
+            let (rows, way) = cheapest(store, ways)?;
+            if rows < WAY_ROWS_MAX.into() {
+                return all(store, way, read);
+            }
+            way
+        }
+    };
     for attempt in &question.tries {
         let rows = all(store, attempt, read)?;
         if rows.len() > limit as usize {
             return Ok(rows);
         }
     }
-    match &question.last {
-        Last::Sql(statement) => all(store, statement, read),
-        Last::Cheapest(ways) => {
-            let mut cheapest = None;
-            for way in ways {
-                let cost = if ways.len() > 1 { one(store, &way.count, rows::count)? } else { 0 };
-                if cheapest.is_none_or(|(least, _)| cost < least) {
-                    cheapest = Some((cost, way));
-                }
-            }
-            cheapest.map_or(Ok(Vec::new()), |(_, way)| all(store, &way.rows, read))
+    all(store, last, read)
+}
+
+/// The way that looks at the fewest rows, and at how many; the first of several, which are in order of what is thought best.
+fn cheapest<'a>(store: &Connection, ways: &'a [Way]) -> Result<(u64, &'a Sql), Fault> {
+    let mut best = None;
+    for way in ways {
+        let rows = one(store, &way.count, rows::count)?;
+        if best.is_none_or(|(fewest, _)| rows < fewest) {
+            best = Some((rows, &way.rows));
         }
     }
+    best.ok_or(Fault::Sqlite(rusqlite::Error::QueryReturnedNoRows))
 }
 
 fn all<T>(store: &Connection, statement: &Sql, read: Read<T>) -> Result<Vec<T>, Fault> {

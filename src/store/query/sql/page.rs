@@ -5,7 +5,7 @@
 //! with an index each: walking the newest rows is over at once if what is wanted is common, and never ends if it lies far back;
 //! gathering all that match and sorting them is the other way round. Nobody knows beforehand which it is, least of all
 //! a planner without statistics. So the walk gets a budget of [`WALK_ROWS_MAX`] rows, and when it does not fill the page
-//! the rows are gathered: their keys only, which the index holds.
+//! the rows are gathered: their keys only, which the index holds. SQLite counts in the indexes before: few rows are gathered at once.
 
 use super::condition::{Condition, write_where};
 use super::{Dialect, Sql};
@@ -13,8 +13,8 @@ use super::{Dialect, Sql};
 /// How many rows a walk with a budget looks at.
 pub(super) const WALK_ROWS_MAX: u32 = 20_000;
 
-/// How far the ways of gathering are counted before one is taken.
-const WAY_ROWS_MAX: u32 = 50_000;
+/// How far the ways of gathering are counted. One that has fewer rows is taken at once.
+pub(in crate::store) const WAY_ROWS_MAX: u32 = 50_000;
 
 /// Statements that answer one question.
 #[derive(Clone, Debug, PartialEq)]
