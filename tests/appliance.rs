@@ -3,12 +3,9 @@
 #![cfg(test)]
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
+use phantomnet::store::Location;
 use phantomnet::store::query::{EventFilter, PageKey, Queries, StoredEvent};
-use phantomnet::store::{self, Location};
-use phantomnet::time::Timestamp;
 
 use crate::cluster::Cluster;
 use crate::support;
