@@ -510,6 +510,12 @@ fn a_body_must_be_json_of_its_form() {
         let found = faults(&served.send(method, target, body));
         assert_eq!(found, [(place, kind.to_owned())], "{target} {body}");
     }
+}
+
+#[test]
+fn a_body_must_be_called_json_so_that_no_form_of_another_site_can_send_it() {
+    let served = served();
+    let label = "/api/events/0192a3b4c5d6e7f8-17/label";
     let form = served.send_as("POST", label, "application/x-www-form-urlencoded", b"label=benign");
     assert_eq!(form.status, 415);
     let text = served.send_as("POST", label, "text/plain", b"{\"label\":\"benign\"}");

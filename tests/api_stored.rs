@@ -248,6 +248,9 @@ fn a_cursor_serves_the_filter_that_it_was_made_for() {
     }
 }
 
+/// Whether a filter should give an event.
+type Wanted = Box<dyn Fn(&Value) -> bool>;
+
 #[test]
 fn filters_give_what_they_say() {
     let (served, live) = stored();
@@ -261,7 +264,7 @@ fn filters_give_what_they_say() {
     };
     let between = format!("from={}&to={}", time(10), time(20));
     let is = |key: &'static str, value: Value| move |event: &Value| event[key] == value;
-    let cases: [(&str, Box<dyn Fn(&Value) -> bool>); 9] = [
+    let cases: [(&str, Wanted); 9] = [
         ("threat=SUSPICIOUS", Box::new(is("threat", json!("SUSPICIOUS")))),
         ("threat=MALICIOUS", Box::new(is("is_malicious", json!(true)))),
         ("verdict=HIGH", Box::new(is("verdict", json!("HIGH")))),

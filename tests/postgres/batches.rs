@@ -103,7 +103,7 @@ fn largest() -> Event {
         alerts: i64::MAX as u64,
         weight: i64::MAX as u64,
         bytes: i64::MAX as u64,
-        length: i32::MAX as u32,
+        length: u32::MAX,
         sources: u32::MAX,
         merged: Merged::Destination,
         total: f32::MAX,

@@ -107,7 +107,7 @@ impl Row<'_> {
         self.count("weight", event.weight);
         self.count("bytes", event.bytes);
         self.big(i64::from(event.detection));
-        self.length_on_wire(event.length);
+        self.big(i64::from(event.length));
     }
 
     fn ports(&mut self, event: &Event) {
@@ -144,21 +144,9 @@ impl Row<'_> {
             Ok(value) => self.big(value),
             Err(_) => {
                 self.big(i64::MAX);
-                self.refuse_large(name, value);
+                self.refused = Some(format!("{name} is {value}, more than the column holds"));
             }
         }
-    }
-
-    fn refuse_large(&mut self, name: &str, value: u64) {
-        self.refused = Some(format!("{name} is {value}, more than the column holds"));
-    }
-
-    /// The column is an `integer`: no frame is longer than 2 GiB.
-    fn length_on_wire(&mut self, length: u32) {
-        if i32::try_from(length).is_err() {
-            self.refuse_large("length", u64::from(length));
-        }
-        self.field(Some(length.to_be_bytes()));
     }
 
     fn big(&mut self, value: i64) {
