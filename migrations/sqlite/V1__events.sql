@@ -62,7 +62,8 @@ CREATE TABLE packet_logs (
     PRIMARY KEY (epoch, number, time)
 );
 
-CREATE INDEX packet_logs_newest ON packet_logs (time DESC, epoch DESC, number DESC);
+-- Ascending, though lists read it backwards: what comes last then lies at the end, where SQLite adds most cheaply.
+CREATE INDEX packet_logs_newest ON packet_logs (time, epoch, number);
 -- The verdict last: what one address is worst at is found without looking at its other rows.
 CREATE INDEX packet_logs_source ON packet_logs (src_ip, time, epoch, number, verdict);
 CREATE INDEX packet_logs_destination ON packet_logs (dst_ip, time, epoch, number, verdict);
