@@ -100,7 +100,7 @@ pub struct Finished<S> {
 }
 
 /// How long a worker sleeps when it has nothing to receive and nothing to judge: short against the turns in flight.
-const NAP: std::time::Duration = std::time::Duration::from_micros(50);
+const NAP: Duration = Duration::from_micros(50);
 
 /// How often the counters go along with a turn, for the collector to check the sums.
 const MARK_EVERY: Duration = Duration::from_secs(1);

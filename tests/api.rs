@@ -425,6 +425,7 @@ fn a_route_that_does_not_exist_is_404_and_another_method_is_405() {
         ("POST", "/api/events", "GET, HEAD"),
         ("DELETE", "/api/events/0192a3b4c5d6e7f8-17", "GET, HEAD"),
         ("GET", "/api/ml/score", "POST"),
+        ("GET", "/api/ml/features/batch", "POST"),
         ("GET", "/api/incidents/0192a3b4c5d6e7f8-17", "PATCH"),
         ("HEAD", "/api/ml/score", "POST"),
         ("PUT", "/", "GET, HEAD"),
@@ -509,6 +510,12 @@ fn a_body_must_be_json_of_its_form() {
         let found = faults(&served.send(method, target, body));
         assert_eq!(found, [(place, kind.to_owned())], "{target} {body}");
     }
+}
+
+#[test]
+fn a_body_must_be_called_json_so_that_no_form_of_another_site_can_send_it() {
+    let served = served();
+    let label = "/api/events/0192a3b4c5d6e7f8-17/label";
     let form = served.send_as("POST", label, "application/x-www-form-urlencoded", b"label=benign");
     assert_eq!(form.status, 415);
     let text = served.send_as("POST", label, "text/plain", b"{\"label\":\"benign\"}");
@@ -613,6 +620,11 @@ fn accounts_are_given_without_the_store() {
     assert_eq!(broken.len(), 2, "{broken:?}");
 }
 
+/// To the bit, as a client reads the shortest form.
+fn float(value: &Value) -> f32 {
+    serde_json::from_value(value.clone()).expect("a number")
+}
+
 #[test]
 fn rows_are_scored_as_the_model_scores_them() {
     let live = running();
@@ -633,9 +645,7 @@ fn rows_are_scored_as_the_model_scores_them() {
     let model = detection.model();
     let score = model.score(&row);
     for scored in answer.json()["rows"].as_array().unwrap() {
-        let near = |shown: &Value, expected: f32| {
-            assert_eq!(shown.as_f64().unwrap() as f32, expected);
-        };
+        let near = |shown: &Value, expected: f32| assert_eq!(float(shown), expected);
         near(&scored["anomaly_score"], score.value());
         near(&scored["ai_score"], model.ai_score(score));
         near(&scored["model_risk"], model.risk(score));
@@ -657,7 +667,7 @@ fn the_model_is_shown_with_its_calibration() {
     assert_eq!(shown["sha256"], model.sha256());
     assert_eq!(shown["training"]["ranges"].as_array().map(Vec::len), Some(15));
     for entry in shown["calibration"]["quantiles"].as_array().unwrap() {
-        let at = |key: &str| entry[key].as_f64().unwrap() as f32;
+        let at = |key: &str| float(&entry[key]);
         let (quantile, score) = (at("quantile"), at("anomaly_score"));
         let reached =
             |score: f32| model.quantile(phantomnet::model::AnomalyScore::new(score).unwrap());

@@ -3,9 +3,13 @@
 mod support; // the program, generated traffic, places to write to
 mod cluster; // a PostgreSQL server of the tests' own
 mod running; // a running sensor, as the API sees it
+mod batches; // batches of events, large ones from a seed and odd ones
+mod places; // fresh stores of both kinds, and a model of what they hold
 
 mod api; // the HTTP server from outside: what it refuses, what every answer carries
+mod api_manual; // the lines of docs/API.md, run as printed
 mod api_server; // that server over a hand-made sensor
+mod api_stored; // that server over a real store: what is kept is what is answered
 mod appliance; // captures in, rows of a real store out, and the sums that prove it
 mod architecture; // who imports whom, what the data path does without, how files look
 mod capture; // captures of others, and other programs on captures written here
@@ -26,6 +30,9 @@ mod queries; // every question to both stores, against a plain list of the same 
 mod replay; // capture files in, verdicts out: the whole data path
 mod rules; // the default rules against attacks, honest texts and captures
 mod rust_source; // words and paths of Rust source, for architecture
+mod schemathesis; // the HTTP server against what its own document promises
 mod sklearn_parity; // imported forests against the scores of scikit-learn
 mod stream; // server-sent events over real sockets: seams, slow clients, the end
+mod spool; // a full disk, kill -9: what the writer keeps on disk
+mod store; // the contract of a store, held against both: rows, ledger, audit, retention
 mod synth; // the traffic generator, seen from the wire: frames, labels, conversations

@@ -66,9 +66,9 @@ fn work(live: &Live, step: u64) {
         stats.commit_nanos.record(3_000_000 * step, &COMMIT_NANOS_BOUNDS);
         stats.delay_nanos.record(90_000_000 * step, &COMMIT_NANOS_BOUNDS);
         stats.batch_rows.record(10 * step, &BATCH_ROWS_BOUNDS);
-        stats.spool_oldest = (step % 2 == 1).then_some(Timestamp::from_secs(1_790_000_000));
-        stats.store_up = step % 2 == 0;
-        stats.last_error = Some("a text that differs each time".repeat(usize::from(step % 3 == 0)));
+        stats.store_up = step.is_multiple_of(2);
+        stats.spool_oldest = (!stats.store_up).then_some(Timestamp::from_secs(1_790_000_000));
+        stats.last_error = Some(format!("the {step}. text, which is no label"));
     });
     live.capture.change(|status: &mut CaptureStatus| {
         status.source = "eth0".to_owned();

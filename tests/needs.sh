@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests need on a bare Debian with Rust: a C compiler (for the allocator), a C++ compiler (for the
-# fuzzer), Python with venv (scikit-learn parity), capinfos and tcpdump (second opinions on captures), PostgreSQL's server
-# (the tests start one of their own) and openssl (its certificates). Says what it does.
+# fuzzer), Python with venv (scikit-learn parity, schemathesis), capinfos and tcpdump (second opinions on captures), PostgreSQL's
+# server (the tests start one of their own), openssl (its certificates) and curl (the manual's lines). Says what it does.
 set -eu
 
 missing=""
@@ -15,6 +15,7 @@ need "python3 -c 'import venv, ensurepip'" python3-venv
 need "command -v capinfos" wireshark-common
 need "command -v tcpdump" tcpdump
 need "command -v openssl" openssl
+need "command -v curl" curl
 need "ls /usr/lib/postgresql/*/bin/initdb || command -v initdb" postgresql
 
 if [ -z "$missing" ]; then

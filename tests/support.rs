@@ -112,7 +112,7 @@ pub(crate) fn run_or_say(command: &mut Command, needs: &str) -> Vec<u8> {
 
 /// The captures of the corpus that can be opened: those of another format version can't.
 pub(crate) fn captures_that_open(corpus: &Path) -> Vec<PathBuf> {
-    let manifest = std::fs::read_to_string(corpus.join("MANIFEST.tsv")).expect("it is there");
+    let manifest = fs::read_to_string(corpus.join("MANIFEST.tsv")).expect("it is there");
     let names = manifest.lines().skip(1).filter_map(|line| line.split('\t').nth(2));
     let captures: Vec<PathBuf> = names
         .map(|name| corpus.join(name.strip_prefix("handover/").unwrap_or(name)))

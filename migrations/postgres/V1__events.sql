@@ -30,7 +30,7 @@ CREATE TABLE packet_logs (
     weight            bigint      NOT NULL, -- packets represented, those left out by sampling included
     bytes             bigint      NOT NULL, -- on the wire, of the packets counted
     detection         bigint      NOT NULL, -- models.detection
-    length            integer     NOT NULL, -- on the wire, of the worst packet
+    length            bigint      NOT NULL, -- on the wire, of the worst packet
     src_port          integer,
     dst_port          integer,
     vlan              integer     NOT NULL, -- 0 for none

@@ -78,12 +78,14 @@ fn refusal(shared: &Shared, request: &ServiceRequest) -> Option<Problem> {
         return Some(Problem::Misdirected);
     }
     let needs_token = request.path() != FREE_ROUTE;
-    match &shared.token {
-        Some(token) if needs_token && !bearer(request.headers()).is_some_and(|it| token.is(it)) => {
-            Some(Problem::Unauthorized)
-        }
-        _ => None,
+    if let Some(token) = shared.token.as_ref().filter(|_| needs_token)
+        && !bearer(request.headers()).is_some_and(|shown| token.is(shown))
+    {
+        return Some(Problem::Unauthorized);
     }
+    // Here, not by the router: it would take `batch` of `/api/ml/features/batch` for the name of an event.
+    let route = shared.routes.find(request.path())?;
+    (!route.answers(request.method())).then(|| Problem::Method { allow: route.allow.clone() })
 }
 
 /// Whether the client meant this server: a page elsewhere whose name was pointed at this address says that name.
@@ -124,7 +126,7 @@ fn dress(headers: &mut HeaderMap, is_docs: bool) {
     }
 }
 
-/// What is answered where no route answers: 405 when another method would do, else 404.
+/// What is answered where no route answers: 405 when another method would do (to a path in percent encoding), else 404.
 pub(super) async fn no_route(request: HttpRequest, shared: Data<Shared>) -> HttpResponse {
     let problem = match shared.routes.find(request.path()) {
         Some(route) => Problem::Method { allow: route.allow.clone() },
@@ -146,6 +148,12 @@ pub(super) struct KnownRoute {
     allow: String,
 }
 
+impl KnownRoute {
+    fn answers(&self, method: &Method) -> bool {
+        self.allow.split(", ").any(|allowed| allowed == method.as_str())
+    }
+}
+
 impl Routes {
     /// The routes of the document, and those that it leaves out.
     pub(super) fn of(document: &OpenApi) -> Self {
@@ -158,7 +166,7 @@ impl Routes {
         Self(documented.chain([pages]).collect())
     }
 
-    /// The route of a path, or of a pattern.
+    /// The route of a path, or of a pattern; a literal one stands before one with a name in that place.
     pub(super) fn find(&self, path: &str) -> Option<&KnownRoute> {
         self.0.iter().find(|route| matches(&route.pattern, path))
     }

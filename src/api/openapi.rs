@@ -3,7 +3,7 @@
 use actix_web::App;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{Components, Info, License, OpenApi, PathItem};
+use utoipa::openapi::{Components, Info, License, OpenApi, PathItem, RefOr, Schema};
 use utoipa::{PartialSchema as _, ToSchema as _};
 use utoipa_actix_web::AppExt as _;
 
@@ -51,12 +51,32 @@ pub(super) fn document() -> OpenApi {
             .to_owned(),
     );
     components.add_security_scheme(BEARER, SecurityScheme::Http(scheme));
+    for (_, schema) in
+        components.schemas.iter_mut().filter(|(name, _)| !BODIES.contains(&name.as_str()))
+    {
+        require_everything(schema);
+    }
     for (path, item) in &mut document.paths.paths {
         for operation in operations(item) {
             add_common_answers(operation, path == FREE_ROUTE);
         }
     }
     document
+}
+
+/// Schemas of what is sent; everything else is answered.
+const BODIES: [&str; 5] =
+    ["EventIds", "FeatureRows", "FeatureValues", "IncidentPatch", "LabelWords"];
+
+/// An answer has every field: what is not known is null.
+fn require_everything(schema: &mut RefOr<Schema>) {
+    match schema {
+        RefOr::T(Schema::Object(object)) => {
+            object.required = object.properties.keys().cloned().collect();
+        }
+        RefOr::T(Schema::AllOf(all)) => all.items.iter_mut().for_each(require_everything),
+        _ => {}
+    }
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {

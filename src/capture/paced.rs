@@ -1,6 +1,6 @@
 //! Frames at the pace at which they were captured, or a multiple of it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Batch, FrameSource, Received};
 use crate::time::Timestamp;
@@ -13,6 +13,7 @@ use crate::time::Timestamp;
 pub struct Paced<S> {
     source: S,
     speed: f64,
+    head_start: f64,
     read: Batch,
     /// How many frames of `read` were given out.
     given: usize,
@@ -25,7 +26,22 @@ impl<S: FrameSource> Paced<S> {
     /// Frames of `source`, `speed` times as fast as they were captured. The speed is positive.
     #[must_use]
     pub fn new(source: S, speed: f64) -> Self {
-        Self { source, speed, read: Batch::new(), given: 0, origin: None, turn: 0, ended: false }
+        Self::with_head_start(source, speed, Duration::ZERO)
+    }
+
+    /// The same, but what was captured within `head_start` after the first frame is due at once with it.
+    #[must_use]
+    pub fn with_head_start(source: S, speed: f64, head_start: Duration) -> Self {
+        Self {
+            source,
+            speed,
+            head_start: head_start.as_secs_f64(),
+            read: Batch::new(),
+            given: 0,
+            origin: None,
+            turn: 0,
+            ended: false,
+        }
     }
 
     /// The source behind it.
@@ -51,7 +67,7 @@ impl<S: FrameSource> Paced<S> {
     /// The packet time up to which frames are due now.
     fn due_until(&mut self, first: Timestamp) -> Timestamp {
         let (began, first) = *self.origin.get_or_insert_with(|| (Instant::now(), first));
-        let passed = began.elapsed().as_secs_f64() * self.speed * 1e9;
+        let passed = (began.elapsed().as_secs_f64() * self.speed + self.head_start) * 1e9;
         #[expect(
             clippy::cast_possible_truncation,
             reason = "a cast of a float saturates, which is what is wanted"

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 
@@ -14,6 +15,10 @@ use super::{ConfigArgument, Failure, output, setup, store};
 use crate::collect::StorePolicy;
 use crate::latest::Publisher;
 use crate::synth::EndlessFrames;
+use crate::time::NANOS_PER_SECOND;
+
+/// Traffic of so many seconds before the start is judged at once, so that there is something to look at.
+const HISTORY_SECONDS: u32 = 60;
 
 /// Arguments of `demo`.
 #[derive(Debug, Args)]
@@ -52,7 +57,7 @@ impl Demo {
             config.http.listen = Some(listen);
         }
         let _logs = setup::start_logs(&config)?;
-        let start = setup::now();
+        let start = setup::now().plus_nanos(-i64::from(HISTORY_SECONDS) * NANOS_PER_SECOND);
         let frames = EndlessFrames::new(start, self.seed).map_err(Failure::operation)?;
         let mut events = setup::event_params(&config, Attended::Sensor);
         events.store = StorePolicy::All;
@@ -69,7 +74,10 @@ impl Demo {
         })?;
         output::print(&greeting(appliance.address(), &place))?;
         let interrupt = Interrupt::listen()?;
-        let frames = Interruptible::new(self.speed.of(frames), interrupt);
+        let frames = Interruptible::new(
+            self.speed.of_with_head_start(frames, Duration::from_secs(HISTORY_SECONDS.into())),
+            interrupt,
+        );
         let ended = appliance.run(frames, Vec::new(), || {});
         let lines = ended.complaints();
         let totals = ended.collector.totals;

@@ -1,6 +1,7 @@
 //! `--speed`: how fast the frames of a capture are let in.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use crate::capture::{Batch, FrameSource, Paced, Received};
 
@@ -14,12 +15,21 @@ pub(super) enum Speed {
 }
 
 impl Speed {
-    /// The frames of `source` at this speed.
-    pub(super) fn of<S: FrameSource>(self, source: S) -> Tempo<S> {
+    /// The frames of `source` at this speed, but for those of its first `head_start`, which come at once.
+    pub(super) fn of_with_head_start<S: FrameSource>(
+        self,
+        source: S,
+        head_start: Duration,
+    ) -> Tempo<S> {
         match self {
             Self::Max => Tempo::Max(source),
-            Self::Times(times) => Tempo::Paced(Paced::new(source, times)),
+            Self::Times(times) => Tempo::Paced(Paced::with_head_start(source, times, head_start)),
         }
+    }
+
+    /// The frames of `source` at this speed.
+    pub(super) fn of<S: FrameSource>(self, source: S) -> Tempo<S> {
+        self.of_with_head_start(source, Duration::ZERO)
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) fn leave_out() {
     LEFT_OUT.fetch_add(1, Ordering::Relaxed);
 }
 
-/// The limit of one place in the source: five lines at once, then one in ten seconds. Made by [`limited!`](crate::limited).
+/// The limit of one place in the source: five lines at once, then one in ten seconds. Made by [`limited!`].
 #[derive(Debug)]
 pub struct Limited(Mutex<Bucket>);
 
@@ -88,7 +88,6 @@ impl Bucket {
 
 /// Logs a line that can come again and again, such as one that traffic can cause: `limited!(warn, key = value, "message")`. At most
 /// [`Limited`]'s share of them goes out; the next one that does says in `left_out` how many did not.
-#[macro_export]
 macro_rules! limited {
     ($level:ident, $($line:tt)+) => {{
         static PLACE: $crate::logs::Limited = $crate::logs::Limited::new();
@@ -97,3 +96,5 @@ macro_rules! limited {
         }
     }};
 }
+
+pub(crate) use limited;

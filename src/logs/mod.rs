@@ -20,7 +20,7 @@ use journal::Journal;
 use line::Form;
 use outlet::{Outlet, Queue, Says};
 
-pub use crate::limited;
+pub(crate) use limit::limited;
 pub use limit::{Limited, lines_left_out};
 
 /// What is logged, and how.

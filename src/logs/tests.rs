@@ -17,23 +17,31 @@ fn alone() -> MutexGuard<'static, ()> {
 
 /// A stream into memory, which can be made to stand still.
 #[derive(Clone, Default)]
-struct Stream(Arc<(Mutex<(Vec<u8>, bool)>, Condvar)>);
+struct Stream(Arc<Standing>);
+
+#[derive(Default)]
+struct Standing {
+    written: Mutex<Vec<u8>>,
+    still: Mutex<bool>,
+    goes_on: Condvar,
+}
 
 impl Stream {
     fn text(&self) -> String {
-        String::from_utf8(self.0.0.lock().unwrap().0.clone()).unwrap()
+        String::from_utf8(self.0.written.lock().unwrap().clone()).unwrap()
     }
 
     fn stand_still(&self, still: bool) {
-        self.0.0.lock().unwrap().1 = still;
-        self.0.1.notify_all();
+        *self.0.still.lock().unwrap() = still;
+        self.0.goes_on.notify_all();
     }
 }
 
 impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut state = self.0.1.wait_while(self.0.0.lock().unwrap(), |(_, still)| *still).unwrap();
-        state.0.extend_from_slice(bytes);
+        let still = self.0.still.lock().unwrap();
+        drop(self.0.goes_on.wait_while(still, |still| *still).unwrap());
+        self.0.written.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
     }
 

@@ -15,6 +15,9 @@ use crate::verdict::Level;
 /// Nanoseconds of a minute.
 pub const MINUTE_NANOS: i64 = 60 * NANOS_PER_SECOND;
 
+/// The first minute that begins at a moment which a [`Timestamp`] can hold. What passed before it is counted in it.
+pub const EARLIEST: Timestamp = Timestamp::from_nanos(i64::MIN / MINUTE_NANOS * MINUTE_NANOS);
+
 /// Millionths of a threat score of 1.
 const MICROS: f64 = 1_000_000.0;
 
@@ -83,17 +86,24 @@ impl MinuteSums {
         let mut sums = BTreeMap::new();
         for row in rows {
             let Summed { first, level, count, alerts, threat_score } = row.into();
-            let nanos = first.as_nanos();
-            let minute = Timestamp::from_nanos(nanos - nanos.rem_euclid(MINUTE_NANOS));
+            let minute = minute_of(first);
             let empty = Self { minute, level, events: 0, packets: 0, alerts: 0, score_micros: 0 };
             let sums = sums.entry((minute, level)).or_insert(empty);
             sums.events += 1;
-            sums.packets += count;
-            sums.alerts += alerts;
-            sums.score_micros += count.saturating_mul(score_micros(threat_score));
+            sums.packets = sums.packets.saturating_add(count);
+            sums.alerts = sums.alerts.saturating_add(alerts);
+            let score = count.saturating_mul(score_micros(threat_score));
+            sums.score_micros = sums.score_micros.saturating_add(score);
         }
         sums.into_values().collect()
     }
+}
+
+/// Where the minute of a moment begins, but not before [`EARLIEST`].
+fn minute_of(moment: Timestamp) -> Timestamp {
+    let nanos = moment.as_nanos();
+    let into = nanos.rem_euclid(MINUTE_NANOS);
+    nanos.checked_sub(into).map_or(EARLIEST, Timestamp::from_nanos)
 }
 
 /// A threat score in whole millionths.
@@ -104,4 +114,20 @@ impl MinuteSums {
 )]
 fn score_micros(threat_score: f32) -> u64 {
     (f64::from(threat_score) * MICROS + 0.5) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_moment_has_its_minute() {
+        for (moment, minute) in
+            [(0, 0), (-1, -MINUTE_NANOS), (MINUTE_NANOS - 1, 0), (MINUTE_NANOS, MINUTE_NANOS)]
+        {
+            assert_eq!(minute_of(Timestamp::from_nanos(moment)), Timestamp::from_nanos(minute));
+        }
+        assert_eq!(minute_of(Timestamp::from_nanos(i64::MIN)), EARLIEST);
+        assert!(minute_of(Timestamp::from_nanos(i64::MAX)) > EARLIEST);
+    }
 }

@@ -106,7 +106,8 @@ impl Stream {
             _ => Level::Critical,
         };
         let level = if of_victim { Level::High } else { level };
-        let (count, alerts) = if of_victim { (0, 1 + self.below(3)) } else { (1 + self.below(9), 0) };
+        let (count, alerts) =
+            if of_victim { (0, 1 + self.below(3)) } else { (1 + self.below(9), 0) };
         let notable = level > Level::Safe;
         self.count(count, alerts);
         let rules = if notable { vec![1_000_001 + self.small(20)] } else { Vec::new() };

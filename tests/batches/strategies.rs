@@ -120,18 +120,15 @@ fn part(events_max: usize) -> impl Strategy<Value = Part> {
 
 fn event() -> impl Strategy<Value = Event> {
     let when = (moment(), moment());
-    let who = (option::of(address()), option::of(address()), any::<Option<u16>>(), any::<Option<u16>>());
+    let who =
+        (option::of(address()), option::of(address()), any::<Option<u16>>(), any::<Option<u16>>());
     let what = (any::<Option<(u8, u8)>>(), any::<u8>(), any::<u16>(), level(), count(), count());
-    let size = (count(), count(), any::<u32>(), any::<u32>(), merged());
+    // No packet has 2 GiB, and PostgreSQL's column holds none that has.
+    let size = (count(), count(), 0..=u32::MAX >> 1, any::<u32>(), merged());
     let risks = (hundred(), hundred(), hundred(), hundred(), floor());
     let judged = option::of((share(), share(), any::<bool>(), features()));
-    let found = (
-        vec(rule(), 0..6),
-        any::<u8>(),
-        option::of((text(), side())),
-        option::of(text()),
-        text(),
-    );
+    let found =
+        (vec(rule(), 0..6), any::<u8>(), option::of((text(), side())), option::of(text()), text());
     let named = (any::<u32>(), count(), option::of(text()));
     (when, who, what, size, risks, judged, found, named).prop_map(
         |(when, who, what, size, risks, judged, found, named)| {
@@ -188,7 +185,19 @@ fn session() -> impl Strategy<Value = Session> {
         |(number, source, tenant, first, last, (packets, bytes, levels, worst, rules, state))| {
             use SessionState::{Evicted, Idle, Open, Stopped};
             let state = [Open, Idle, Evicted, Stopped][state];
-            Session { number, source, tenant, first, last, packets, bytes, levels, worst, rules, state }
+            Session {
+                number,
+                source,
+                tenant,
+                first,
+                last,
+                packets,
+                bytes,
+                levels,
+                worst,
+                rules,
+                state,
+            }
         },
     )
 }
@@ -197,7 +206,13 @@ fn incident() -> impl Strategy<Value = Incident> {
     let about = (option::of(address()), side(), text(), text());
     let counts = (count(), 1_u64..100, level(), count(), vec(rule(), 0..4));
     (record_number(), about, moment(), moment(), counts).prop_map(
-        |(number, (subject, side, kind, title), first, last, (count, events, worst, worst_event, rules))| Incident {
+        |(
+            number,
+            (subject, side, kind, title),
+            first,
+            last,
+            (count, events, worst, worst_event, rules),
+        )| Incident {
             number,
             subject,
             side,
@@ -216,7 +231,11 @@ fn incident() -> impl Strategy<Value = Incident> {
 
 fn profile() -> impl Strategy<Value = ProfileChange> {
     let source = (0_u8..3, any::<bool>()).prop_map(|(host, v6)| {
-        if v6 { Address::v6([0x20, 1, 13, 0xb8, 0, 0, 0, host, 0, 0, 0, 0, 0, 0, 0, 0]) } else { Address::v4([192, 0, 2, host]) }
+        if v6 {
+            Address::v6([0x20, 1, 13, 0xb8, 0, 0, 0, host, 0, 0, 0, 0, 0, 0, 0, 0])
+        } else {
+            Address::v4([192, 0, 2, host])
+        }
     });
     (source, 0_u16..2, moment(), moment(), 0_u64..3, count(), count(), levels()).prop_map(
         |(source, tenant, first, last, sessions, packets, bytes, levels)| ProfileChange {
@@ -305,7 +324,7 @@ fn hundred() -> impl Strategy<Value = f32> {
     prop_oneof![Just(0.0), Just(100.0), 0.0_f32..=100.0]
 }
 
-/// Every finite bit pattern but that of -0, whose sign SQLite does not keep... in its columns; features it does.
+/// Every finite number, and the sign of a zero too.
 fn features() -> impl Strategy<Value = FeatureVector> {
     any::<[f32; 15]>().prop_map(|values| {
         FeatureVector(values.map(|value| if value.is_finite() { value } else { 0.0 }))

@@ -12,7 +12,7 @@ use phantomnet::store::{Location, RetentionParams, Store, StoreError};
 use serde_json::Value;
 
 use crate::cluster::{Cluster, Database};
-pub(crate) use tables::{Column, Kind, TABLES, Table, table};
+pub(crate) use tables::{TABLES, Table, table};
 
 /// A fresh store of its own.
 pub(crate) enum Place {
@@ -39,6 +39,17 @@ impl Place {
         place
     }
 
+    /// The same, each with where it is, as `--store` takes it.
+    pub(crate) fn all_with_urls() -> Vec<(Self, String)> {
+        Self::all()
+            .into_iter()
+            .map(|place| {
+                let url = place.url();
+                (place, url)
+            })
+            .collect()
+    }
+
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Sqlite(_) => "SQLite",
@@ -47,11 +58,14 @@ impl Place {
     }
 
     pub(crate) fn location(&self) -> Location {
-        let text = match self {
+        self.url().parse().expect("it names a store")
+    }
+
+    fn url(&self) -> String {
+        match self {
             Self::Sqlite(_) => format!("sqlite:{}", self.file().display()),
             Self::Postgres(database) => database.url(),
-        };
-        text.parse().expect("it names a store")
+        }
     }
 
     /// Of SQLite alone.
@@ -84,6 +98,12 @@ impl Place {
         }
     }
 
+    /// Removes every row.
+    pub(crate) fn empty(&self) {
+        let delete = |table: &Table| format!("DELETE FROM {};", table.name);
+        self.tamper(&TABLES.iter().map(delete).collect::<String>());
+    }
+
     /// What a table holds.
     pub(crate) fn rows(&self, table: &Table) -> Rows {
         let rows = match self {
@@ -99,8 +119,40 @@ impl Place {
         by_key
     }
 
+    /// Holds some tables against a model; the first difference is told.
+    #[track_caller]
+    pub(crate) fn assert_holds(&self, model: &model::Model, tables: &[&str]) {
+        for name in tables {
+            let differs = first_difference(&self.rows(table(name)), model.rows(name));
+            assert!(differs.is_none(), "{}: {name}: {}", self.name(), differs.unwrap_or_default());
+        }
+    }
+
+    /// Holds every table against a model.
+    #[track_caller]
+    pub(crate) fn assert_is(&self, model: &model::Model) {
+        self.assert_holds(model, &TABLES.map(|table| table.name));
+    }
+
     /// Every table.
     pub(crate) fn all_rows(&self) -> BTreeMap<&'static str, Rows> {
         TABLES.iter().map(|table| (table.name, self.rows(table))).collect()
     }
+}
+
+/// The first row that differs, from both sides.
+fn first_difference(found: &Rows, expected: &Rows) -> Option<String> {
+    let keys: std::collections::BTreeSet<&String> = found.keys().chain(expected.keys()).collect();
+    let key = keys.into_iter().find(|key| found.get(*key) != expected.get(*key))?;
+    let shown = |rows: &Rows| {
+        rows.get(key)
+            .map_or_else(|| "no row".to_owned(), |row| Value::from(row.clone()).to_string())
+    };
+    Some(format!(
+        "{} rows, {} expected; of {key}\n  found    {}\n  expected {}",
+        found.len(),
+        expected.len(),
+        shown(found),
+        shown(expected)
+    ))
 }

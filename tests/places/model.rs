@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use phantomnet::address::Address;
-use phantomnet::event::{Batch, Event, Incident, MarkerKind};
+use phantomnet::event::{Batch, DetectionRecord, Event, Incident, MarkerKind, ProfileChange};
 use phantomnet::time::Timestamp;
 use serde_json::{Value, json};
 
@@ -22,9 +22,9 @@ impl Model {
         Self { tables: super::TABLES.iter().map(empty).collect() }
     }
 
-    /// Every table.
-    pub(crate) fn all_rows(&self) -> &BTreeMap<&'static str, Rows> {
-        &self.tables
+    /// What a table holds.
+    pub(crate) fn rows(&self, name: &str) -> &Rows {
+        &self.tables[name]
     }
 
     /// Commits a batch whose rows are all taken.
@@ -33,7 +33,12 @@ impl Model {
     }
 
     /// Commits a batch, but for the rows that are `odd`: they are put into quarantine.
-    pub(crate) fn commit_but(&mut self, batch: &Batch, now: Timestamp, odd: impl Fn(&Event) -> bool) {
+    pub(crate) fn commit_but(
+        &mut self,
+        batch: &Batch,
+        now: Timestamp,
+        odd: impl Fn(&Event) -> bool,
+    ) {
         let (odd, good): (Vec<&Event>, Vec<&Event>) = batch.events.iter().partition(|one| odd(one));
         let ledger = vec![
             json!(shown(&batch.sensor)),
@@ -77,7 +82,7 @@ impl Model {
         let events = table("packet_logs");
         let old = |row: &Vec<Value>, at: usize| row[at].as_i64() < before;
         let mut gone = Vec::new();
-        self.rows("packet_logs").retain(|_, row| {
+        self.rows_mut("packet_logs").retain(|_, row| {
             let old = old(row, events.at("recorded_at"));
             if old {
                 gone.push(row.clone());
@@ -87,21 +92,26 @@ impl Model {
         for row in &gone {
             let of = |column| row[events.at(column)].clone();
             for rule in of("rules").as_array().expect("a list") {
-                let key = table("event_rules").key_of(&[rule.clone(), of("time"), of("epoch"), of("number")]);
-                self.rows("event_rules").remove(&key);
+                let key = table("event_rules").key_of(&[
+                    rule.clone(),
+                    of("time"),
+                    of("epoch"),
+                    of("number"),
+                ]);
+                self.rows_mut("event_rules").remove(&key);
             }
             self.minute(row, -1);
         }
-        self.rows("event_minutes").retain(|_, row| row[3] != json!(0));
+        self.rows_mut("event_minutes").retain(|_, row| row[3] != json!(0));
         for name in ["sessions", "incidents"] {
             let at = table(name).at("recorded_at");
-            self.rows(name).retain(|_, row| !old(row, at));
+            self.rows_mut(name).retain(|_, row| !old(row, at));
         }
         let packets = gone.iter().map(|row| row[events.at("count")].as_u64().expect("a count"));
         (u64::try_from(gone.len()).expect("few"), packets.sum())
     }
 
-    fn rows(&mut self, name: &str) -> &mut Rows {
+    fn rows_mut(&mut self, name: &str) -> &mut Rows {
         self.tables.get_mut(name).expect("there is such a table")
     }
 
@@ -111,20 +121,24 @@ impl Model {
         let key = table(name).key_of(&row);
         let new = !self.rows(name).contains_key(&key);
         if new {
-            self.rows(name).insert(key, row);
+            self.rows_mut(name).insert(key, row);
         }
         new
     }
 
     fn replace(&mut self, name: &'static str, row: Vec<Value>) -> Option<Vec<Value>> {
         assert_eq!(row.len(), table(name).columns.len(), "{name}");
-        self.rows(name).insert(table(name).key_of(&row), row)
+        self.rows_mut(name).insert(table(name).key_of(&row), row)
     }
 
     fn store(&mut self, batch: &Batch, event: &Event, now: Timestamp) {
-        let (epoch, number, time) = (json!(batch.epoch.stored()), json!(event.number), micros(event.first));
+        let (epoch, number, time) =
+            (json!(batch.epoch.stored()), json!(event.number), micros(event.first));
         for rule in &event.rules {
-            self.insert("event_rules", vec![json!(rule), time.clone(), epoch.clone(), number.clone()]);
+            self.insert(
+                "event_rules",
+                vec![json!(rule), time.clone(), epoch.clone(), number.clone()],
+            );
         }
         let row = vec![
             epoch,
@@ -179,10 +193,14 @@ impl Model {
         let score = f32::from_bits(u32::from_str_radix(bits, 16).expect("bits"));
         #[expect(clippy::cast_possible_truncation, reason = "a score is from 0 to 1")]
         let millionths = (f64::from(score) * 1e6).round() as i64;
-        let key = vec![json!(time - time.rem_euclid(60_000_000)), json!(of("verdict")), json!(of("epoch"))];
+        let key = vec![
+            json!(time - time.rem_euclid(60_000_000)),
+            json!(of("verdict")),
+            json!(of("epoch")),
+        ];
         let added = [1, of("count"), of("alerts"), of("count") * millionths];
         let sums = self
-            .rows("event_minutes")
+            .rows_mut("event_minutes")
             .entry(table("event_minutes").key_of(&key))
             .or_insert_with(|| [key, vec![json!(0); 4]].concat());
         for (sum, added) in sums[3..].iter_mut().zip(added) {
@@ -198,71 +216,149 @@ impl Model {
             vec![json!(0); 7],
         ];
         self.insert("epochs", fresh.concat());
-        let row = self.rows("epochs").get_mut(&json!([epoch]).to_string()).expect("it was made");
+        let row =
+            self.rows_mut("epochs").get_mut(&json!([epoch]).to_string()).expect("it was made");
         add(&mut row[5], &json!(1));
         for (sum, of_batch) in row[6..].iter_mut().zip(sums) {
             add(sum, of_batch);
         }
-        for marker in &batch.markers {
-            match marker.kind {
-                MarkerKind::Start | MarkerKind::Running => {}
-                MarkerKind::End => (row[3], row[4]) = (micros(marker.at), json!(2)),
-                MarkerKind::Crashed => (row[3], row[4]) = (Value::Null, json!(3)),
+        if let Some(end) = batch.markers.iter().find(|marker| marker.kind == MarkerKind::End) {
+            (row[3], row[4]) = (micros(end.at), json!(2));
+        }
+        for left in &batch.leftovers {
+            let epoch = left.epoch.stored();
+            let started = json!((epoch >> 20) * 1000);
+            let row = [
+                vec![json!(epoch), json!(shown(&batch.sensor)), started, Value::Null, json!(1)],
+                vec![json!(0); 7],
+            ];
+            self.insert("epochs", row.concat());
+            let row =
+                self.rows_mut("epochs").get_mut(&json!([epoch]).to_string()).expect("it was made");
+            if row[4] != json!(2) {
+                row[4] = json!(3);
             }
         }
     }
 
     fn records(&mut self, batch: &Batch, now: Timestamp) {
         let epoch = json!(batch.epoch.stored());
-        for d in &batch.detections {
-            let named = vec![json!(d.version), json!(shown(&d.model)), json!(d.sha256), json!(d.schema), json!(d.fingerprint)];
-            let numbers = vec![double(d.offset), double(d.contamination), json!(d.calibration_rows), json!(d.rules), json!(d.intel), json!(d.decoys), micros(now)];
-            self.insert("models", [named, numbers].concat());
-        }
+        self.models(&batch.detections, now);
         for s in &batch.sessions {
             let [safe, warning, high, critical] = s.levels;
             let row = json!([
-                epoch, s.number, address(Some(s.source)), s.tenant, micros(s.first), micros(s.last), micros(now), s.packets, s.bytes,
-                safe, warning, high, critical, s.worst as u8, s.rules, s.state as u8
+                epoch,
+                s.number,
+                address(Some(s.source)),
+                s.tenant,
+                micros(s.first),
+                micros(s.last),
+                micros(now),
+                s.packets,
+                s.bytes,
+                safe,
+                warning,
+                high,
+                critical,
+                s.worst as u8,
+                s.rules,
+                s.state as u8
             ]);
             self.replace("sessions", values(row));
         }
         // The last record of a batch stands for those before it, also in whether it went on.
-        let latest: BTreeMap<u64, &Incident> = batch.incidents.iter().map(|i| (i.number, i)).collect();
+        let latest: BTreeMap<u64, &Incident> =
+            batch.incidents.iter().map(|i| (i.number, i)).collect();
         for incident in latest.into_values() {
             self.incident(&epoch, incident, now);
         }
-        for p in &batch.profiles {
-            let key = vec![address(Some(p.source)), json!(p.tenant)];
-            let [safe, warning, high, critical] = p.levels;
-            let fresh = [vec![micros(p.first), micros(p.last), micros(now)], vec![json!(0); 7]].concat();
-            let row = self.rows("source_profiles").entry(table("source_profiles").key_of(&key)).or_insert_with(|| [key, fresh].concat());
-            row[2] = json!(row[2].as_i64().min(micros(p.first).as_i64()));
-            row[3] = json!(row[3].as_i64().max(micros(p.last).as_i64()));
-            row[4] = json!(row[4].as_i64().max(micros(now).as_i64()));
-            let sums = [p.sessions, p.packets, p.bytes, safe, warning, high, critical];
-            for (sum, added) in row[5..].iter_mut().zip(sums) {
-                add(sum, &json!(added));
-            }
+        for change in &batch.profiles {
+            self.profile(change, now);
         }
-        for m in &batch.markers {
+        let left = batch.leftovers.iter().map(|left| (left.epoch, left.marker()));
+        let own = batch.markers.iter().map(|marker| (batch.epoch, marker.clone()));
+        for (epoch, m) in left.chain(own) {
             let t = &m.totals;
             let row = json!([
-                epoch, m.number, micros(m.at), m.kind as u8, t.dequeued, t.packets, t.victims, t.sampled_out, t.open_packets,
-                t.open_alerts, t.events, t.event_packets, t.event_alerts, serde_json::to_string(&m.stages).expect("JSON")
+                epoch.stored(),
+                m.number,
+                micros(m.at),
+                m.kind as u8,
+                t.dequeued,
+                t.packets,
+                t.victims,
+                t.sampled_out,
+                t.open_packets,
+                t.open_alerts,
+                t.events,
+                t.event_packets,
+                t.event_alerts,
+                serde_json::to_string(&m.stages).expect("JSON")
             ]);
             self.replace("accounting", values(row));
         }
     }
 
+    fn models(&mut self, detections: &[DetectionRecord], now: Timestamp) {
+        for d in detections {
+            let row = json!([
+                d.version,
+                shown(&d.model),
+                d.sha256,
+                d.schema,
+                d.fingerprint,
+                double(d.offset),
+                double(d.contamination),
+                d.calibration_rows,
+                d.rules,
+                d.intel,
+                d.decoys,
+                micros(now)
+            ]);
+            self.insert("models", values(row));
+        }
+    }
+
+    fn profile(&mut self, p: &ProfileChange, now: Timestamp) {
+        let key = vec![address(Some(p.source)), json!(p.tenant)];
+        let [safe, warning, high, critical] = p.levels;
+        let fresh =
+            [vec![micros(p.first), micros(p.last), micros(now)], vec![json!(0); 7]].concat();
+        let of_key = table("source_profiles").key_of(&key);
+        let row =
+            self.rows_mut("source_profiles").entry(of_key).or_insert_with(|| [key, fresh].concat());
+        row[2] = json!(row[2].as_i64().min(micros(p.first).as_i64()));
+        row[3] = json!(row[3].as_i64().max(micros(p.last).as_i64()));
+        row[4] = json!(row[4].as_i64().max(micros(now).as_i64()));
+        let sums = [p.sessions, p.packets, p.bytes, safe, warning, high, critical];
+        for (sum, added) in row[5..].iter_mut().zip(sums) {
+            add(sum, &json!(added));
+        }
+    }
+
     fn incident(&mut self, epoch: &Value, i: &Incident, now: Timestamp) {
         let row = json!([
-            epoch, i.number, address(i.subject), i.side as u8, shown(&i.kind), shown(&i.title), micros(i.first), micros(i.last),
-            micros(now), i.count, i.events, i.worst as u8, i.worst_event, i.rules, 0, null, null
+            epoch,
+            i.number,
+            address(i.subject),
+            i.side as u8,
+            shown(&i.kind),
+            shown(&i.title),
+            micros(i.first),
+            micros(i.last),
+            micros(now),
+            i.count,
+            i.events,
+            i.worst as u8,
+            i.worst_event,
+            i.rules,
+            0,
+            null,
+            null
         ]);
         let key = json!([epoch, i.number]).to_string();
         if let Some(before) = self.replace("incidents", values(row)) {
-            let row = self.rows("incidents").get_mut(&key).expect("it was just made");
+            let row = self.rows_mut("incidents").get_mut(&key).expect("it was just made");
             row[14..].clone_from_slice(&before[14..]);
             if row[14] == json!(2) && row[10].as_u64() > before[10].as_u64() {
                 row[14] = json!(0);
@@ -273,7 +369,8 @@ impl Model {
     /// What people did to an incident.
     pub(crate) fn set_state(&mut self, batch: &Batch, number: u64, state: u8) {
         let key = json!([batch.epoch.stored(), number]).to_string();
-        self.rows("incidents").get_mut(&key).expect("there is such an incident")[14] = json!(state);
+        self.rows_mut("incidents").get_mut(&key).expect("there is such an incident")[14] =
+            json!(state);
     }
 }
 

@@ -7,7 +7,7 @@ use phantomnet::store::postgres::{PostgresConfig, PostgresStore};
 use phantomnet::store::{self, RetentionParams, Store, StoreError};
 
 use super::batches::{NOON, batch, epoch, events, with_records};
-use super::{location, migrated};
+use super::{assert_derived, location, migrated};
 use crate::cluster::proxy::{Proxy, Way};
 use crate::cluster::{Cluster, Database, Settings};
 
@@ -52,6 +52,7 @@ fn assert_exactly_once(database: &Database<'_>, batches: u64) {
         database.psql("SELECT sessions, packets FROM source_profiles"),
         format!("{batches}|{}", 200 * batches)
     );
+    assert_derived(database);
 }
 
 /// The connection is cut behind every single byte of a batch's exchange, on either way, and the batch tried again.

@@ -4,7 +4,7 @@ use phantomnet::event::{Event, MarkerKind};
 use phantomnet::store::Committed;
 
 use super::batches::{NOON, batch, epoch, event, events, extremes, marker, with_records};
-use super::{migrated, open};
+use super::{assert_derived, migrated, open};
 
 /// Every column of `packet_logs` as text that tells all values apart: floats as bits, moments as microseconds, null as `NULL`.
 const EVERY_COLUMN: &str = "SELECT concat_ws('|', number, extract(epoch FROM time) * 1000000, extract(epoch FROM last_time) * 1000000, \
@@ -185,6 +185,7 @@ fn a_batch_is_there_once_however_often_and_by_whom_it_is_committed() {
     );
     assert_eq!(database.psql("SELECT count(*), sum(rows) FROM ingest_batches"), "20|200");
     assert_eq!(database.psql("SELECT sessions, packets FROM source_profiles"), "20|4000");
+    assert_derived(&database);
 }
 
 #[test]
@@ -193,27 +194,31 @@ fn a_refused_row_goes_into_quarantine_and_takes_no_other_with_it() {
     database.psql("ALTER TABLE packet_logs ADD CONSTRAINT odd CHECK (number % 100 <> 7)");
     let mut store = open(&database.url()).unwrap();
     let mut written = events(1, 1000);
-    // One that can't even be written, and one twice.
+    // One that can't even be written, and one that comes twice.
     written[499].count = u64::MAX;
     written[500].alerts = 3;
+    // Nor this: no sum can be made of it. And one that names a rule twice is nothing odd.
+    written[501].total = f32::NAN;
+    written[502].rules = vec![5, 5];
     written[601] = written[600].clone();
     let all = with_records(batch(epoch(4), 1, written.clone()));
     let committed = store.commit(&all, NOON).unwrap();
-    assert_eq!(committed.quarantined_rows, 12);
+    assert_eq!(committed.quarantined_rows, 13);
     assert_eq!(committed.quarantined_packets, u64::MAX);
-    assert_eq!(database.psql("SELECT count(*), sum(count) FROM packet_logs"), "988|1976");
+    assert_eq!(database.psql("SELECT count(*), sum(count) FROM packet_logs"), "987|1974");
     assert_eq!(
-        database.psql("SELECT count(*) FILTER (WHERE number % 100 = 7), count(*) FILTER (WHERE reason LIKE '%\"odd\"%'), count(*) FILTER (WHERE number = 500 AND reason LIKE 'count is 18446744073709551615%'), count(*) FILTER (WHERE number = 601 AND reason LIKE 'duplicate key%') FROM quarantine"),
-        "10|10|1|1"
+        database.psql("SELECT count(*) FILTER (WHERE number % 100 = 7), count(*) FILTER (WHERE reason LIKE '%\"odd\"%'), count(*) FILTER (WHERE number = 500 AND reason LIKE 'count is 18446744073709551615%'), count(*) FILTER (WHERE number = 601 AND reason LIKE 'duplicate key%'), count(*) FILTER (WHERE number = 502 AND reason LIKE 'threat_score is NaN%') FROM quarantine"),
+        "10|10|1|1|1"
     );
     let kept = database.psql("SELECT event FROM quarantine WHERE number = 107");
     assert_eq!(serde_json::from_str::<Event>(&kept).unwrap(), event(107));
-    assert_eq!(database.psql("SELECT rows, quarantined_rows FROM ingest_batches"), "1000|12");
+    assert_eq!(database.psql("SELECT rows, quarantined_rows FROM ingest_batches"), "1000|13");
     assert_eq!(database.psql("SELECT count(*) FROM sessions"), "1", "records come with it");
     // Whoever asks again is told the same.
     let again = store.commit(&all, NOON).unwrap();
     assert!(again.already);
-    assert_eq!(again.quarantined_rows, 12);
+    assert_eq!(again.quarantined_rows, 13);
+    assert_derived(&database);
     // And the connection goes on as if nothing had been.
     assert_eq!(
         store.commit(&batch(epoch(4), 2, events(2001, 5)), NOON).unwrap(),

@@ -29,6 +29,25 @@ fn open(url: &str) -> Result<Box<dyn Store>, StoreError> {
     store::open(&location(url), RetentionParams { days: None, bytes: None })
 }
 
+/// What is derived from other tables says what they say, counted anew: sums by minute, rules by event, the sums of runs.
+fn assert_derived(database: &Database<'_>) {
+    let minutes = "SELECT epoch, greatest(date_trunc('minute', time), '1677-09-21 00:13:00Z') AS minute, verdict, count(*)::bigint AS events, sum(count)::bigint AS packets, \
+         sum(alerts)::bigint AS alerts, sum(count * floor(threat_score::float8 * 1000000 + 0.5)::bigint)::bigint AS score_micros \
+         FROM packet_logs GROUP BY 1, 2, 3";
+    let rules = "SELECT DISTINCT unnest(rules) AS rule, time, epoch, number FROM packet_logs";
+    let runs = "SELECT epoch, count(*)::bigint AS batches, sum(rows)::bigint AS rows, sum(packets)::bigint AS packets, \
+         sum(alerts)::bigint AS alerts, sum(quarantined_rows)::bigint AS quarantined_rows FROM ingest_batches GROUP BY 1";
+    for (table, columns, plain) in [
+        ("event_minutes", "epoch, minute, verdict, events, packets, alerts, score_micros", minutes),
+        ("event_rules", "rule, time, epoch, number", rules),
+        ("epochs", "epoch, batches, rows, packets, alerts, quarantined_rows", runs),
+    ] {
+        let kept = format!("SELECT {columns} FROM {table}");
+        let differs = format!("(({kept}) EXCEPT ({plain})) UNION ALL (({plain}) EXCEPT ({kept}))");
+        assert_eq!(database.psql(&format!("SET TimeZone = 'UTC'; {differs}")), "", "{table}");
+    }
+}
+
 #[test]
 fn a_cluster_answers_freezes_dies_and_starts_again() {
     let cluster = Cluster::start(&Settings { tcp: true, ..Settings::default() });

@@ -409,3 +409,37 @@ impl From<&FeatureVector> for FeatureValues {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use utoipa::PartialSchema;
+
+    use super::*;
+
+    fn documented<T: PartialSchema>() -> Vec<String> {
+        let schema = serde_json::to_value(T::schema()).unwrap();
+        let words = schema["enum"].as_array().expect("an enumeration").iter();
+        words.map(|word| word.as_str().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn the_words_of_the_document_are_those_that_are_understood() {
+        assert_eq!(documented::<IncidentStateName>(), IncidentState::ALL.map(IncidentState::name));
+        assert_eq!(documented::<LabelName>(), LabelWord::ALL.map(LabelWord::name));
+    }
+
+    #[test]
+    fn a_row_is_read_and_shown_in_the_order_of_the_schema() {
+        let vector = FeatureVector(std::array::from_fn(|at| f32::from(u8::try_from(at).unwrap())));
+        let shown = FeatureValues::from(&vector);
+        assert_eq!(shown.vector(), vector);
+        let names: Vec<String> = serde_json::to_string(&shown)
+            .unwrap()
+            .split('"')
+            .skip(1)
+            .step_by(2)
+            .map(str::to_owned)
+            .collect();
+        assert_eq!(names, crate::features::SCHEMA.map(|feature| feature.name));
+    }
+}

@@ -2,8 +2,12 @@
 
 use std::net::IpAddr;
 
-use utoipa::openapi::Schema;
-use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, SchemaType, Type};
+use utoipa::IntoParams;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{
+    AnyOfBuilder, KnownFormat, ObjectBuilder, SchemaFormat, SchemaType, Type,
+};
+use utoipa::openapi::{Required, Schema};
 
 use super::super::cursor::CURSOR_CHARS_MAX;
 use super::super::problem::{FieldError, Problem};
@@ -234,6 +238,40 @@ pub(super) const EPOCHS: Param<u32> = Param {
     read: |text| whole(text, 1, 100),
     schema: || number(1, 100).default(Some(10.into())).into(),
 };
+
+/// The parameter `id` of a path.
+pub(in super::super) struct EventName;
+
+/// The parameter `ip` of a path.
+pub(in super::super) struct SourceName;
+
+impl IntoParams for EventName {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let name = string().pattern(Some("^[0-7][0-9A-Fa-f]{15}-[0-9]{1,19}$"));
+        let about = "The name of an event or an incident.";
+        vec![path_parameter("id", about, name.examples(["0192a3b4c5d6e7f8-17"]).into())]
+    }
+}
+
+impl IntoParams for SourceName {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let either = AnyOfBuilder::new()
+            .item(string().format(Some(SchemaFormat::KnownFormat(KnownFormat::Ipv4))))
+            .item(string().format(Some(SchemaFormat::KnownFormat(KnownFormat::Ipv6))));
+        let about = "The address of a source.";
+        vec![path_parameter("ip", about, either.examples(["192.0.2.7"]).into())]
+    }
+}
+
+fn path_parameter(name: &str, about: &str, schema: Schema) -> Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Path)
+        .required(Required::True)
+        .description(Some(about))
+        .schema(Some(schema))
+        .build()
+}
 
 /// The name of an event or an incident in a path.
 pub(in super::super) fn path_id(text: &str) -> Result<EventId, Problem> {

@@ -14,4 +14,4 @@ pub(super) use filters::{
     AccountingQuery, EventsQuery, IncidentsQuery, NoQuery, SessionsQuery, SourcesQuery, Span,
     StreamQuery, TimelineQuery,
 };
-pub(super) use kinds::{Threat, path_address, path_id, session_state_name};
+pub(super) use kinds::{EventName, SourceName, Threat, path_address, path_id, session_state_name};

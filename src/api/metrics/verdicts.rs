@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::page::Page;
 use crate::collect::CollectorStats;
-use crate::store::writer::{Tally, WriterStats};
+use crate::store::writer::WriterStats;
 
 /// Events, sessions, incidents.
 pub(super) fn collector(page: &mut Page<'_>, stats: &CollectorStats) -> fmt::Result {
@@ -76,7 +76,7 @@ pub(super) fn sums(
         [
             ([("stage", "marker")], collector.unaccounted),
             ([("stage", "collector")], collector.totals.unaccounted()),
-            ([("stage", "writer")], unaccounted(writer)),
+            ([("stage", "writer")], writer.unaccounted()),
         ],
     )?;
     page.counter(
@@ -84,23 +84,4 @@ pub(super) fn sums(
         "Sums that did not hold at a marker; 0, or there is a bug",
         collector.violations,
     )
-}
-
-/// `received = committed + waiting + spooled + refused`, in each of the four.
-fn unaccounted(writer: &WriterStats) -> u64 {
-    let parts = [
-        writer.committed,
-        writer.waiting,
-        writer.spooled,
-        writer.refused_bound,
-        writer.refused_corrupt,
-        writer.refused_io,
-    ];
-    let difference = |of: fn(&Tally) -> u64| -> u64 {
-        of(&writer.received).abs_diff(parts.iter().map(of).sum())
-    };
-    difference(|tally| tally.batches)
-        + difference(|tally| tally.rows)
-        + difference(|tally| tally.packets)
-        + difference(|tally| tally.alerts)
 }

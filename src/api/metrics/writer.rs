@@ -15,6 +15,7 @@ pub(super) fn batches(page: &mut Page<'_>, stats: &WriterStats) -> fmt::Result {
         ("refused_bound", &stats.refused_bound),
         ("refused_corrupt", &stats.refused_corrupt),
         ("refused_io", &stats.refused_io),
+        ("refused_away", &stats.refused_away),
     ];
     let by_outcome = |of: fn(&Tally) -> u64| {
         outcomes.map(|(outcome, tally)| ([("outcome", outcome)], of(tally)))
@@ -80,6 +81,17 @@ pub(super) fn spool(page: &mut Page<'_>, stats: &WriterStats) -> fmt::Result {
         "Age of the oldest batch in the spool; 0 when it is empty",
         Some(stats.spool_oldest.map_or(0.0, |oldest| now().secs_since(oldest))),
     )?;
+    page.gauge(
+        "phantomnet_spool_fault",
+        "1 while the spool's disk fails",
+        stats.spool_error.is_some().into(),
+    )?;
+    page.gauge("phantomnet_spool_segments", "Segments of the spool on disk", stats.spool_segments)?;
+    page.gauge(
+        "phantomnet_spool_foreign_files",
+        "Files in the spool's folder that are not its own",
+        stats.spool_foreign,
+    )?;
     page.counter(
         "phantomnet_spool_damaged_total",
         "Damaged places found in the spool, skipped and counted",
@@ -99,6 +111,16 @@ pub(super) fn store(page: &mut Page<'_>, stats: &WriterStats) -> fmt::Result {
         "phantomnet_store_failures_total",
         "Tries to use the store that failed",
         stats.failures,
+    )?;
+    page.gauge(
+        "phantomnet_store_given_up",
+        "1 when the writer, without a spool, has given up on the store",
+        stats.gave_up.into(),
+    )?;
+    page.counter(
+        "phantomnet_store_maintenance_failures_total",
+        "Maintenance that could not be done whole; it is tried again",
+        stats.maintain_failures,
     )?;
     page.counter(
         "phantomnet_store_quarantined_rows_total",

@@ -3,7 +3,7 @@
 use actix_web::get;
 use actix_web::web::{Data, Json, Path};
 
-use super::super::asked::{EventsQuery, NoQuery, Parameters, path_id};
+use super::super::asked::{EventName, EventsQuery, NoQuery, Parameters, path_id};
 use super::super::problem::{Asks, Checks, Names, Problem};
 use super::super::shared::Shared;
 use super::super::shown::{EventList, ShownEvent, ShownExplanation, Traffic, WholeEvent};
@@ -52,7 +52,7 @@ pub(super) async fn list_events(
 /// One event, whole.
 #[utoipa::path(
     tag = "events",
-    params(("id" = String, Path, description = "Its name.", example = "0192a3b4c5d6e7f8-17")),
+    params(EventName),
     responses((status = 200, description = "The event.", body = WholeEvent), Names, Asks)
 )]
 #[get("/api/events/{id}")]
@@ -68,7 +68,7 @@ pub(super) async fn show_event(
 /// Why an event has its verdict: the three parts, the floor, each feature's share of the score, and what would make it SAFE.
 #[utoipa::path(
     tag = "events",
-    params(("id" = String, Path, description = "Its name.", example = "0192a3b4c5d6e7f8-17")),
+    params(EventName),
     responses((status = 200, description = "The reasons.", body = ShownExplanation), Names, Asks)
 )]
 #[get("/api/events/{id}/explanation")]

@@ -5,7 +5,9 @@ use std::time::SystemTime;
 use actix_web::web::{Data, Json, Path};
 use actix_web::{patch, post};
 
-use super::super::asked::{Body, IncidentPatch, LabelWords, NoQuery, Parameters, path_id};
+use super::super::asked::{
+    Body, EventName, IncidentPatch, LabelWords, NoQuery, Parameters, path_id,
+};
 use super::super::problem::{Asks, Names, Problem, Takes};
 use super::super::shared::Shared;
 use super::super::shown::{ShownIncident, WholeEvent};
@@ -16,7 +18,7 @@ use crate::time::Timestamp;
 /// Changes the state of an incident, its note, or both. Returns it as it is then.
 #[utoipa::path(
     tag = "incidents",
-    params(("id" = String, Path, description = "Its name.", example = "0192a3b4c5d6e7f8-3")),
+    params(EventName),
     request_body = IncidentPatch,
     responses((status = 200, description = "As it is now.", body = ShownIncident), Names, Takes, Asks)
 )]
@@ -39,7 +41,7 @@ pub(super) async fn change_incident(
 /// Says what an event was: an attack, a false alarm, or that nobody could tell. Replaces what was said before.
 #[utoipa::path(
     tag = "events",
-    params(("id" = String, Path, description = "Its name.", example = "0192a3b4c5d6e7f8-17")),
+    params(EventName),
     request_body = LabelWords,
     responses((status = 200, description = "The event with its label.", body = WholeEvent), Names, Takes, Asks)
 )]

@@ -3,7 +3,7 @@
 use actix_web::web::{Data, Json, Path};
 use actix_web::{HttpRequest, HttpResponse, get, post};
 
-use super::super::asked::{EventIds, FeatureRows, NoQuery, Parameters, Table};
+use super::super::asked::{EventIds, EventName, FeatureRows, NoQuery, Parameters, Table};
 use super::super::problem::{Asks, Checks, Names, Problem, Takes};
 use super::super::shared::Shared;
 use super::super::shown::{EventFeatures, FeatureBatch, ScoredRows, ShownModel, ShownSchema};
@@ -14,7 +14,7 @@ use crate::event::EventId;
 /// The 15 features of an event's worst packet, by name.
 #[utoipa::path(
     tag = "model",
-    params(("id" = String, Path, description = "Name of the event.", example = "0192a3b4c5d6e7f8-17")),
+    params(EventName),
     responses((status = 200, description = "The features.", body = EventFeatures), Names, Asks)
 )]
 #[get("/api/ml/features/{id}")]

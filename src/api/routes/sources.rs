@@ -6,7 +6,7 @@ use actix_web::get;
 use actix_web::web::{Data, Json, Path};
 
 use super::super::asked::{
-    IncidentsQuery, NoQuery, Parameters, SessionsQuery, SourcesQuery, path_address,
+    IncidentsQuery, NoQuery, Parameters, SessionsQuery, SourceName, SourcesQuery, path_address,
 };
 use super::super::problem::{Asks, Checks, Names, Problem};
 use super::super::shared::Shared;
@@ -48,7 +48,7 @@ pub(super) async fn list_sources(
 /// looked up by itself and by its /64.
 #[utoipa::path(
     tag = "sources",
-    params(("ip" = String, Path, description = "Its address.", example = "192.0.2.7")),
+    params(SourceName),
     responses((status = 200, description = "The source.", body = SourcePage), Names, Asks)
 )]
 #[get("/api/sources/{ip}")]

@@ -19,14 +19,14 @@ pub(super) fn check(facts: &Facts) -> EpochAudit {
     checking.ledger();
     checking.numbers();
     let undecidable = checking.markers();
-    checking.end();
-    let last = facts.markers.last();
+    checking.begin_and_end();
+    let last = last(facts);
     let Found { words, more } = checking.found;
     EpochAudit {
         epoch: facts.epoch,
         sensor: row.map(|row| row.sensor.clone()).unwrap_or_default(),
         started: row.map_or_else(|| facts.epoch.started(), |row| row.started),
-        ended: ended(facts),
+        ended: last.is_some_and(|marker| marker.kind == MarkerKind::End),
         crashed: last.is_some_and(|marker| marker.kind == MarkerKind::Crashed),
         last: last.map(|marker| marker.totals).unwrap_or_default(),
         markers: count(facts.markers.len()) - undecidable,
@@ -43,13 +43,15 @@ pub(super) fn check(facts: &Facts) -> EpochAudit {
     }
 }
 
-fn ended(facts: &Facts) -> bool {
-    facts.markers.iter().any(|marker| marker.kind == MarkerKind::End)
+/// The marker of the end, or the last one of an epoch that has none.
+fn last(facts: &Facts) -> Option<&Marker> {
+    let end = facts.markers.iter().find(|marker| marker.kind == MarkerKind::End);
+    end.or_else(|| facts.markers.last())
 }
 
 /// Packets (and verdicts about victims) that the last marker says were judged and that are nowhere.
 fn lost(facts: &Facts, quarantined: Sums) -> u64 {
-    let Some(Marker { totals, .. }) = facts.markers.last() else { return 0 };
+    let Some(Marker { totals, .. }) = last(facts) else { return 0 };
     let mut there = facts.rows.all;
     there += quarantined;
     there += facts.pruned;
@@ -145,7 +147,8 @@ impl Checking<'_> {
         let mut quarantined = Sums::default();
         let mut before = 0;
         for marker in &self.facts.markers {
-            if marker.number != number {
+            // A later start does not know how far the dead one had counted.
+            if marker.number != number && marker.kind != MarkerKind::Crashed {
                 self.found
                     .add(|| format!("markers: {number} is missing, {} comes next", marker.number));
             }
@@ -198,32 +201,45 @@ impl Checking<'_> {
         }
     }
 
-    /// An epoch that ended in order has nothing open, nothing behind its end, and stages that let nothing go unseen.
-    fn end(&mut self) {
-        let Facts { markers, row, rows, .. } = self.facts;
-        if markers.first().is_none_or(|first| first.kind != MarkerKind::Start) {
+    /// The first marker is that of the start, and `epochs` says of the end what the markers say.
+    fn begin_and_end(&mut self) {
+        let Facts { markers, row, ledger, .. } = self.facts;
+        // One that died before it had stored anything has but what a later start found.
+        let begins = match markers.first().map(|first| first.kind) {
+            Some(MarkerKind::Start) => true,
+            Some(MarkerKind::Crashed) => ledger.batches == 0,
+            Some(MarkerKind::Running | MarkerKind::End) | None => false,
+        };
+        if !begins {
             self.found.add(|| "markers: the first is not that of the start".to_owned());
         }
-        let end = markers.iter().position(|marker| marker.kind == MarkerKind::End);
+        let end = last(self.facts).filter(|marker| marker.kind == MarkerKind::End);
         if row.as_ref().is_some_and(|row| (row.state == 2) != end.is_some()) {
-            let said = if end.is_some() { "has not" } else { "has" };
-            let not = if end.is_some() { "a" } else { "no" };
-            self.found.add(|| {
-                format!("end: epochs says that it {said} ended in order, and there is {not} marker of the end")
-            });
+            self.found.add(|| match end {
+                Some(_) => "end: there is a marker of the end, and epochs says that it has not ended in order",
+                None => "end: epochs says that it has ended in order, and there is no marker of the end",
+            }.to_owned());
         }
-        let Some(end) = end.and_then(|at| markers.get(at)) else { return };
-        if end.totals.open_packets > 0 || end.totals.open_alerts > 0 {
+        if let Some(end) = end {
+            self.orderly(end);
+        }
+    }
+
+    /// An epoch that ended in order has nothing open, nothing behind its end, and stages that let nothing go unseen.
+    fn orderly(&mut self, end: &Marker) {
+        let Facts { markers, rows, .. } = self.facts;
+        let totals = &end.totals;
+        if totals.open_packets > 0 || totals.open_alerts > 0 {
             self.found.add(|| {
                 format!(
                     "end: {} packets and {} alerts were left open",
-                    end.totals.open_packets, end.totals.open_alerts
+                    totals.open_packets, totals.open_alerts
                 )
             });
         }
-        if rows.last > end.totals.events {
+        if rows.last > totals.events {
             self.found.add(|| {
-                format!("end: number {} comes after the last, {}", rows.last, end.totals.events)
+                format!("end: number {} comes after the last, {}", rows.last, totals.events)
             });
         }
         for stage in end.stages.iter().filter(|stage| stage.came != stage.accounted) {
@@ -234,7 +250,11 @@ impl Checking<'_> {
                 )
             });
         }
-        if markers.last().is_some_and(|last| last.kind != MarkerKind::End) {
+        // It may have been killed just after its end, and so been taken for dead: then that start knew nothing new.
+        let knows_more = |marker: &Marker| {
+            marker.kind != MarkerKind::Crashed || marker.totals.packets > totals.packets
+        };
+        if markers.iter().any(|marker| marker.number > end.number && knows_more(marker)) {
             self.found.add(|| "markers: more come after that of the end".to_owned());
         }
     }

@@ -12,7 +12,7 @@ use std::io::Cursor;
 use std::pin::Pin;
 
 use futures_util::SinkExt;
-use futures_util::future::{join3, join4, try_join};
+use futures_util::future::{join4, join5, try_join};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, CopyInSink, Error, Row, Statement};
 
@@ -38,12 +38,7 @@ pub(super) async fn commit(
         batch,
         now,
         sensor: printable(&batch.sensor).into_owned(),
-        records: Records::of(
-            batch,
-            &batch.events.iter().collect::<Vec<_>>(),
-            now,
-            &session.records,
-        ),
+        records: Records::of(batch, now, &session.records),
     };
     match commit.at_once().await? {
         AtOnce::Committed => Ok(Committed::default()),
@@ -60,6 +55,7 @@ pub(super) struct Session {
     ledger_quarantine: Statement,
     ledger_again: Statement,
     epoch: Statement,
+    epoch_quarantine: Statement,
     copy: Statement,
     quarantine: Statement,
     records: Statements,
@@ -67,11 +63,23 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) async fn prepare(config: &PostgresConfig, link: Link) -> Result<Self, StoreError> {
-        let own = [LEDGER, LEDGER_QUARANTINE, LEDGER_AGAIN, EPOCH, COPY, QUARANTINE];
+        let own =
+            [LEDGER, LEDGER_QUARANTINE, LEDGER_AGAIN, EPOCH, EPOCH_QUARANTINE, COPY, QUARANTINE];
         let prepare = try_join(prepare_all(&link.client, own), Statements::prepare(&link.client));
         let (own, records) = config.answer(prepare).await?;
-        let [ledger, ledger_quarantine, ledger_again, epoch, copy, quarantine] = own;
-        Ok(Self { link, ledger, ledger_quarantine, ledger_again, epoch, copy, quarantine, records })
+        let [ledger, ledger_quarantine, ledger_again, epoch, epoch_quarantine, copy, quarantine] =
+            own;
+        Ok(Self {
+            link,
+            ledger,
+            ledger_quarantine,
+            ledger_again,
+            epoch,
+            epoch_quarantine,
+            copy,
+            quarantine,
+            records,
+        })
     }
 
     pub(super) const fn client(&self) -> &Client {
@@ -126,13 +134,20 @@ impl Commit<'_> {
             return Ok(AtOnce::Refused);
         }
         // Behind a statement that failed, COMMIT means ROLLBACK: it is the first error that counts.
-        let end = join3(finish(sink), self.records.send(client), client.batch_execute("COMMIT"));
-        match self.config.answer(async { Ok(end.await) }).await? {
-            (Ok(()), Ok(()), Ok(())) => Ok(AtOnce::Committed),
-            (Err(error), _, _) if is_rows_fault(&error) => Ok(AtOnce::Refused),
-            (Err(error), _, _) | (_, Err(error), _) | (_, _, Err(error)) => {
-                Err(self.config.fault(&error))
-            }
+        let stored: Vec<&Event> = self.batch.events.iter().collect();
+        let events = self.of_events(&stored);
+        let end = join4(
+            finish(sink),
+            events.send(client),
+            self.records.send(client),
+            client.batch_execute("COMMIT"),
+        );
+        let (rows, events, records, end) = self.config.answer(async { Ok(end.await) }).await?;
+        match rows.and(events).and(records).and(end) {
+            Ok(()) => Ok(AtOnce::Committed),
+            // Whatever it was, carefully it is found out.
+            Err(error) if is_rows_fault(&error) => Ok(AtOnce::Refused),
+            Err(error) => Err(self.config.fault(&error)),
         }
     }
 
@@ -163,14 +178,19 @@ impl Commit<'_> {
         );
         let (epoch, number) = self.key();
         let values: [Parameter<'_>; 6] = [&self.sensor, &epoch, &number, &rows, &packets, &alerts];
-        let records = Records::of(self.batch, &stored, self.now, &self.session.records);
-        let end = join3(
+        let epoch_values: [Parameter<'_>; 4] = [&epoch, &rows, &packets, &alerts];
+        let events = self.of_events(&stored);
+        let end = join5(
             client.execute(&self.session.ledger_quarantine, &values),
-            records.send(client),
+            client.execute(&self.session.epoch_quarantine, &epoch_values),
+            events.send(client),
+            self.records.send(client),
             client.batch_execute("COMMIT"),
         );
-        let (ledger, records, end) = self.config.answer(async { Ok(end.await) }).await?;
-        ledger.map(drop).and(records).and(end).map_err(|error| self.config.fault(&error))?;
+        let (ledger, epoch, events, records, end) =
+            self.config.answer(async { Ok(end.await) }).await?;
+        let all = ledger.and(epoch).map(drop).and(events).and(records).and(end);
+        all.map_err(|error| self.config.fault(&error))?;
         Ok(committed)
     }
 
@@ -300,6 +320,11 @@ impl Commit<'_> {
         Ok(())
     }
 
+    /// What follows from these events of the batch.
+    fn of_events(&self, stored: &[&Event]) -> Records<'_> {
+        Records::of_events(self.batch.epoch, stored, &self.session.records)
+    }
+
     /// Epoch and number, as stored.
     fn key(&self) -> (i64, i64) {
         (self.batch.epoch.stored(), big(self.batch.number))
@@ -335,18 +360,24 @@ const LEDGER: &str = "INSERT INTO ingest_batches (sensor, epoch, batch_no, commi
      quarantined_rows, quarantined_packets, quarantined_alerts) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, 0) \
      ON CONFLICT DO NOTHING RETURNING true";
 
-const LEDGER_QUARANTINE: &str = "WITH run AS (UPDATE epochs SET quarantined_rows = quarantined_rows + $4, \
-     quarantined_packets = quarantined_packets + $5, quarantined_alerts = quarantined_alerts + $6 WHERE epoch = $2) \
-     UPDATE ingest_batches SET quarantined_rows = $4, quarantined_packets = $5, \
+const LEDGER_QUARANTINE: &str = "UPDATE ingest_batches SET quarantined_rows = $4, quarantined_packets = $5, \
      quarantined_alerts = $6 WHERE sensor = $1 AND epoch = $2 AND batch_no = $3";
 
 const LEDGER_AGAIN: &str = "SELECT quarantined_rows, quarantined_packets, quarantined_alerts FROM ingest_batches \
      WHERE sensor = $1 AND epoch = $2 AND batch_no = $3";
 
-/// Adds the batch to the sums of its epoch.
+/// The sums can't overflow: one that is full stays full.
 const EPOCH: &str = "INSERT INTO epochs AS e (epoch, sensor, started_at, batches, rows, packets, alerts) \
-     VALUES ($1, $2, $3, 1, $4, $5, $6) ON CONFLICT (epoch) DO UPDATE SET batches = e.batches + 1, \
-     rows = e.rows + excluded.rows, packets = e.packets + excluded.packets, alerts = e.alerts + excluded.alerts";
+     VALUES ($1, $2, $3, 1, $4, $5, $6) ON CONFLICT (epoch) DO UPDATE SET batches = e.batches + 1, rows = e.rows + excluded.rows, \
+     packets = least(e.packets::numeric + excluded.packets, 9223372036854775807)::bigint, \
+     alerts = least(e.alerts::numeric + excluded.alerts, 9223372036854775807)::bigint";
 
-const QUARANTINE: &str = "INSERT INTO quarantine (epoch, number, batch_no, recorded_at, count, alerts, reason, event) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING";
+const EPOCH_QUARANTINE: &str = "UPDATE epochs SET quarantined_rows = quarantined_rows + $2, \
+     quarantined_packets = least(quarantined_packets::numeric + $3::bigint, 9223372036854775807)::bigint, \
+     quarantined_alerts = least(quarantined_alerts::numeric + $4::bigint, 9223372036854775807)::bigint WHERE epoch = $1";
+
+/// A number that is refused twice is one row, with both counts.
+const QUARANTINE: &str = "INSERT INTO quarantine AS q (epoch, number, batch_no, recorded_at, count, alerts, reason, event) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (epoch, number) DO UPDATE SET \
+     count = least(q.count::numeric + excluded.count, 9223372036854775807)::bigint, \
+     alerts = least(q.alerts::numeric + excluded.alerts, 9223372036854775807)::bigint";

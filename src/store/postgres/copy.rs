@@ -5,6 +5,7 @@ use tokio_postgres::types::Type;
 use crate::address::Address;
 use crate::event::{Epoch, Event};
 use crate::store::printable::printable;
+use crate::store::score::threat_score;
 use crate::time::Timestamp;
 
 /// The statement. Its columns stand in the order in which [`Rows::push`] writes them.
@@ -59,10 +60,10 @@ impl Rows {
     ///
     /// # Errors
     ///
-    /// When one of its numbers is larger than the columns can hold, in words.
+    /// When one of its numbers is none, or larger than its column holds, in words.
     pub(super) fn push(&mut self, event: &Event) -> Result<(), String> {
         let before = self.bytes.len();
-        let mut row = Row { bytes: &mut self.bytes, too_large: None };
+        let mut row = Row { bytes: &mut self.bytes, refused: None };
         row.bytes.extend(COLUMNS.to_be_bytes());
         row.big(since_2000(event.first));
         row.big(since_2000(event.last));
@@ -80,11 +81,11 @@ impl Rows {
         row.text(event.decoy.as_deref());
         row.text(Some(&event.reason));
         row.text(event.community_id.as_deref());
-        match row.too_large {
+        match row.refused {
             None => Ok(()),
-            Some((name, value)) => {
+            Some(reason) => {
                 self.bytes.truncate(before);
-                Err(format!("{name} is {value}, more than its column holds"))
+                Err(reason)
             }
         }
     }
@@ -93,7 +94,8 @@ impl Rows {
 /// One row, field by field: its length, then its bytes.
 struct Row<'a> {
     bytes: &'a mut Vec<u8>,
-    too_large: Option<(&'static str, u64)>,
+    /// Why it can't be kept as it is.
+    refused: Option<String>,
 }
 
 impl Row<'_> {
@@ -105,7 +107,7 @@ impl Row<'_> {
         self.count("weight", event.weight);
         self.count("bytes", event.bytes);
         self.big(i64::from(event.detection));
-        self.length_on_wire(event.length);
+        self.big(i64::from(event.length));
     }
 
     fn ports(&mut self, event: &Event) {
@@ -116,12 +118,12 @@ impl Row<'_> {
     }
 
     fn scores(&mut self, event: &Event) {
-        self.real(Some(event.total / 100.0));
-        self.real(Some(event.model_risk));
-        self.real(Some(event.rule_risk));
-        self.real(Some(event.intel_risk));
-        self.real(event.anomaly_score);
-        self.real(event.quantile);
+        self.real("threat_score", Some(threat_score(event.total)));
+        self.real("model_risk", Some(event.model_risk));
+        self.real("rule_risk", Some(event.rule_risk));
+        self.real("intel_risk", Some(event.intel_risk));
+        self.real("anomaly_score", event.anomaly_score);
+        self.real("quantile", event.quantile);
     }
 
     fn kinds(&mut self, event: &Event) {
@@ -142,17 +144,9 @@ impl Row<'_> {
             Ok(value) => self.big(value),
             Err(_) => {
                 self.big(i64::MAX);
-                self.too_large = Some((name, value));
+                self.refused = Some(format!("{name} is {value}, more than the column holds"));
             }
         }
-    }
-
-    /// The column is an `integer`: no frame is longer than 2 GiB.
-    fn length_on_wire(&mut self, length: u32) {
-        if i32::try_from(length).is_err() {
-            self.too_large = Some(("length", u64::from(length)));
-        }
-        self.field(Some(length.to_be_bytes()));
     }
 
     fn big(&mut self, value: i64) {
@@ -167,7 +161,11 @@ impl Row<'_> {
         self.field(value.map(|value| i16::from(value).to_be_bytes()));
     }
 
-    fn real(&mut self, value: Option<f32>) {
+    /// A finite number: no sum can be made of any other, and no JSON.
+    fn real(&mut self, name: &'static str, value: Option<f32>) {
+        if let Some(odd) = value.filter(|value| !value.is_finite()) {
+            self.refused = Some(format!("{name} is {odd}, which is no finite number"));
+        }
         self.field(value.map(f32::to_be_bytes));
     }
 

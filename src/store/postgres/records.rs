@@ -1,4 +1,4 @@
-//! What a batch holds beside events, as columns of one statement for each table.
+//! What a batch holds beside events, and what follows from them (the rules that fired, sums by minute), as columns of one statement for each table.
 //!
 //! A statement that inserts or updates can't meet the same key twice, so a batch's records are brought to one for each key first:
 //! of sessions, incidents and markers the last one stands, changes of profiles are added up. Keys ascend, so that two sensors that
@@ -34,30 +34,30 @@ pub(super) struct Statements {
     incidents: Statement,
     profiles: Statement,
     accounting: Statement,
-    rules: Statement,
-    minutes: Statement,
     epoch_left: Statement,
     epoch_end: Statement,
+    event_rules: Statement,
+    minutes: Statement,
 }
 
 impl Statements {
     pub(super) async fn prepare(client: &Client) -> Result<Self, Error> {
-        let inserts = [MODELS, SESSIONS, INCIDENTS, PROFILES, ACCOUNTING].map(|i| statement(&i));
+        let inserts = [MODELS, SESSIONS, INCIDENTS, PROFILES, ACCOUNTING, EVENT_RULES];
+        let inserts = inserts.map(|insert| statement(&insert));
         let inserts = prepare_all(client, inserts.each_ref().map(String::as_str));
-        let others = prepare_all(client, [RULES, POSTGRES_ADD, EPOCH_LEFT, EPOCH_END]);
-        let (inserts, others) = try_join(inserts, others).await?;
-        let [models, sessions, incidents, profiles, accounting] = inserts;
-        let [rules, minutes, epoch_left, epoch_end] = others;
+        let others = prepare_all(client, [EPOCH_LEFT, EPOCH_END, POSTGRES_ADD]);
+        let (inserts, [epoch_left, epoch_end, minutes]) = try_join(inserts, others).await?;
+        let [models, sessions, incidents, profiles, accounting, event_rules] = inserts;
         Ok(Self {
             models,
             sessions,
             incidents,
             profiles,
             accounting,
-            rules,
-            minutes,
             epoch_left,
             epoch_end,
+            event_rules,
+            minutes,
         })
     }
 }
@@ -68,22 +68,9 @@ pub(super) struct Records<'a> {
 }
 
 impl<'a> Records<'a> {
-    /// The records of `batch`, with what is kept beside the `stored` ones of its events.
-    pub(super) fn of(
-        batch: &Batch,
-        stored: &[&Event],
-        now: Timestamp,
-        statements: &'a Statements,
-    ) -> Self {
+    pub(super) fn of(batch: &Batch, now: Timestamp, statements: &'a Statements) -> Self {
         let mut list = Vec::new();
         let epoch = batch.epoch.stored();
-        if stored.iter().any(|event| !event.rules.is_empty()) {
-            list.push((&statements.rules, rules(epoch, stored)));
-        }
-        if !stored.is_empty() {
-            let sums = MinuteSums::of(stored.iter().copied());
-            list.push((&statements.minutes, minutes(epoch, &sums)));
-        }
         if !batch.detections.is_empty() {
             list.push((&statements.models, models(&batch.detections, now)));
         }
@@ -115,6 +102,21 @@ impl<'a> Records<'a> {
         Self { statements: list }
     }
 
+    /// What follows from the events of an epoch that are stored.
+    pub(super) fn of_events(epoch: Epoch, events: &[&Event], statements: &'a Statements) -> Self {
+        let epoch = epoch.stored();
+        let mut list = Vec::new();
+        let fired = fired(events);
+        if !fired.is_empty() {
+            list.push((&statements.event_rules, event_rules(epoch, &fired)));
+        }
+        let sums = MinuteSums::of(events.iter().copied());
+        if !sums.is_empty() {
+            list.push((&statements.minutes, minutes(epoch, &sums)));
+        }
+        Self { statements: list }
+    }
+
     /// Sends every statement before it waits for the first answer, and returns the first error.
     pub(super) async fn send(&self, client: &Client) -> Result<(), Error> {
         let executions = self.statements.iter().map(|(statement, values)| {
@@ -127,11 +129,9 @@ impl<'a> Records<'a> {
 const EPOCH_LEFT: &str =
     "INSERT INTO epochs (epoch, sensor, started_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
 
-/// A rule that an event names twice is there once.
-const RULES: &str = "INSERT INTO event_rules (rule, time, epoch, number) \
-     SELECT * FROM unnest($1::bigint[], $2::timestamptz[], $3::bigint[], $4::bigint[]) ON CONFLICT DO NOTHING";
-
-const EPOCH_END: &str = "UPDATE epochs SET ended_at = $2, state = $3 WHERE epoch = $1";
+/// One that ended in order was not found dead: it was killed just after its end.
+const EPOCH_END: &str =
+    "UPDATE epochs SET ended_at = $2, state = $3 WHERE epoch = $1 AND state <> 2";
 
 /// A statement that inserts rows given as columns.
 struct Insert {
@@ -147,6 +147,8 @@ struct Insert {
 
 /// What is done with a row whose key is there already.
 enum Conflict {
+    /// There is none.
+    Never,
     /// It stays as it is.
     Stay,
     /// Every other column is replaced, and this is done beside.
@@ -176,6 +178,7 @@ fn statement(insert: &Insert) -> String {
     let selected = columns.iter().map(|(name, kind)| format!("r.{name}::{kind}"));
     let selected: Vec<_> = fixed.into_iter().chain(selected).collect();
     let conflict = match conflict {
+        Conflict::Never => String::new(),
         Conflict::Stay => "ON CONFLICT DO NOTHING".to_owned(),
         Conflict::Replace { key, also } => {
             let replaced = all.iter().filter(|name| !key.split(", ").any(|key| key == *name));
@@ -314,6 +317,45 @@ const ACCOUNTING: Insert = Insert {
     conflict: Conflict::Replace { key: "epoch, number", also: "" },
 };
 
+const EVENT_RULES: Insert = Insert {
+    table: "event_rules",
+    shared: &[("epoch", "bigint")],
+    columns: &[("rule", "bigint"), ("time", "timestamptz"), ("number", "bigint")],
+    // The event is new, so its rules are; asking would take twice as long.
+    conflict: Conflict::Never,
+};
+
+/// Rules that fired, each with its event, by rule: so neighbours in the table are written together.
+fn fired<'e>(events: &[&'e Event]) -> Vec<(u32, &'e Event)> {
+    let mut fired: Vec<(u32, &Event)> =
+        events.iter().flat_map(|event| event.rules.iter().map(|rule| (*rule, *event))).collect();
+    fired.sort_unstable_by_key(|(rule, event)| (*rule, event.first, event.number));
+    // An event may name a rule twice.
+    fired.dedup_by_key(|(rule, event)| (*rule, event.first, event.number));
+    fired
+}
+
+fn event_rules(epoch: i64, fired: &[(u32, &Event)]) -> Vec<Value> {
+    vec![
+        Box::new(epoch),
+        column(fired, |(rule, _event)| i64::from(*rule)),
+        column(fired, |(_rule, event)| system_time(event.first)),
+        column(fired, |(_rule, event)| big(event.number)),
+    ]
+}
+
+fn minutes(epoch: i64, sums: &[MinuteSums]) -> Vec<Value> {
+    vec![
+        column(sums, |_sums| epoch),
+        column(sums, |sums| system_time(sums.minute)),
+        column(sums, |sums| i16::from(sums.level as u8)),
+        column(sums, |sums| big(sums.events)),
+        column(sums, |sums| big(sums.packets)),
+        column(sums, |sums| big(sums.alerts)),
+        column(sums, |sums| big(sums.score_micros)),
+    ]
+}
+
 fn models(detections: &[DetectionRecord], now: Timestamp) -> Vec<Value> {
     vec![
         Box::new(system_time(now)),
@@ -385,30 +427,6 @@ fn profiles(now: Timestamp, profiles: &[ProfileChange]) -> Vec<Value> {
         level(profiles, |p| &p.levels, 1),
         level(profiles, |p| &p.levels, 2),
         level(profiles, |p| &p.levels, 3),
-    ]
-}
-
-/// The rules of events, one row for each.
-fn rules(epoch: i64, events: &[&Event]) -> Vec<Value> {
-    let rows: Vec<(u32, &Event)> =
-        events.iter().flat_map(|event| event.rules.iter().map(|rule| (*rule, *event))).collect();
-    vec![
-        column(&rows, |(rule, _)| i64::from(*rule)),
-        column(&rows, |(_, event)| system_time(event.first)),
-        column(&rows, |_| epoch),
-        column(&rows, |(_, event)| big(event.number)),
-    ]
-}
-
-fn minutes(epoch: i64, sums: &[MinuteSums]) -> Vec<Value> {
-    vec![
-        column(sums, |_| epoch),
-        column(sums, |s| system_time(s.minute)),
-        column(sums, |s| i16::from(s.level as u8)),
-        column(sums, |s| big(s.events)),
-        column(sums, |s| big(s.packets)),
-        column(sums, |s| big(s.alerts)),
-        column(sums, |s| big(s.score_micros)),
     ]
 }
 

@@ -209,4 +209,6 @@ const MARKER: &str = "INSERT OR REPLACE INTO accounting (epoch, number, at, kind
 const EPOCH_LEFT: &str =
     "INSERT OR IGNORE INTO epochs (epoch, sensor, started_at) VALUES (?1, ?2, ?3)";
 
-const EPOCH_END: &str = "UPDATE epochs SET ended_at = ?2, state = ?3 WHERE epoch = ?1";
+/// One that ended in order was not found dead: it was killed just after its end.
+const EPOCH_END: &str =
+    "UPDATE epochs SET ended_at = ?2, state = ?3 WHERE epoch = ?1 AND state <> 2";

@@ -28,6 +28,9 @@ pub(super) enum Done {
     GaveUp(StoreError),
 }
 
+/// How soon maintenance that left something over goes on; batches have their turn in between.
+const MAINTAIN_AGAIN: Duration = Duration::from_millis(50);
+
 /// Commits what it is given, in that order.
 pub(super) struct Committer {
     open: Opener,
@@ -194,15 +197,20 @@ impl Committer {
         self.maintain_next = Instant::now() + self.maintain_every;
         let Some(store) = &mut self.store else { return };
         match store.maintain(self.clock.now()) {
-            Ok(done) => self.stats.change(|stats| {
-                let sum = stats.maintained;
-                stats.maintained = Maintained {
-                    partitions_made: sum.partitions_made.saturating_add(done.partitions_made),
-                    pruned_rows: sum.pruned_rows.saturating_add(done.pruned_rows),
-                    pruned_packets: sum.pruned_packets.saturating_add(done.pruned_packets),
-                    ..done
-                };
-            }),
+            Ok(done) => {
+                if done.unfinished {
+                    self.maintain_next = Instant::now() + MAINTAIN_AGAIN.min(self.maintain_every);
+                }
+                self.stats.change(|stats| {
+                    let sum = stats.maintained;
+                    stats.maintained = Maintained {
+                        partitions_made: sum.partitions_made.saturating_add(done.partitions_made),
+                        pruned_rows: sum.pruned_rows.saturating_add(done.pruned_rows),
+                        pruned_packets: sum.pruned_packets.saturating_add(done.pruned_packets),
+                        ..done
+                    };
+                });
+            }
             Err(error) => {
                 tracing::warn!(%error, "the store could not be maintained; tried again later");
                 self.stats.change(|stats| stats.maintain_failures += 1);

@@ -29,12 +29,12 @@ pub(super) struct Maintenance {
 impl Maintenance {
     pub(super) const fn new(retention: RetentionParams) -> Self {
         let nothing = Maintained {
+            unfinished: false,
             partitions_made: 0,
             pruned_rows: 0,
             pruned_packets: 0,
             bytes: 0,
             rows_estimate: 0,
-            unfinished: false,
         };
         Self { retention, pruned: None, done: nothing }
     }
@@ -50,9 +50,9 @@ impl Maintenance {
         run.make_partitions(&mut self.done).await?;
         if let Some(days) = self.retention.days
             && self.is_due(now)
-            && run.prune_by_days(days, &mut self.done).await?
         {
-            self.pruned = Some(now);
+            self.done.unfinished = !run.prune_by_days(days, &mut self.done).await?;
+            self.pruned = (!self.done.unfinished).then_some(now);
         }
         run.prune_by_bytes(self.retention.bytes, &mut self.done).await?;
         Ok(std::mem::take(&mut self.done))
@@ -113,15 +113,26 @@ impl Day {
 
     /// `packet_logs_y2026m09d22`.
     fn partition(self) -> String {
+        format!("{EVENTS}{}", self.suffix())
+    }
+
+    /// Of `event_rules` for the same day.
+    fn rules_partition(self) -> String {
+        format!("{RULES}{}", self.suffix())
+    }
+
+    /// `_y2026m09d22`.
+    fn suffix(self) -> String {
         let start = self.start().to_string();
         let mut numbers = start.split(['-', 'T']);
         let mut next = || numbers.next().unwrap_or_default();
-        format!("{PREFIX}{}m{}d{}", next(), next(), next())
+        format!("_y{}m{}d{}", next(), next(), next())
     }
 
     /// The day whose partition has this name.
     fn of_partition(name: &str) -> Option<Self> {
-        let (year, day) = name.strip_prefix(PREFIX)?.split_once('m')?;
+        let suffix = name.strip_prefix(EVENTS)?;
+        let (year, day) = suffix.strip_prefix("_y")?.split_once('m')?;
         let (month, day) = day.split_once('d')?;
         let midnight: jiff::Timestamp = format!("{year}-{month}-{day}T00:00:00Z").parse().ok()?;
         let day = Self(midnight.as_second().div_euclid(Self::SECONDS));
@@ -139,7 +150,11 @@ fn moment(moment: Timestamp) -> String {
     format!("'epoch'::timestamptz + {} * interval '1 microsecond'", micros(moment))
 }
 
-const PREFIX: &str = "packet_logs_y";
+/// The table of events.
+const EVENTS: &str = "packet_logs";
+
+/// The table of the rules that fired for them; its partitions are those of the events under another name.
+const RULES: &str = "event_rules";
 
 /// How a transaction of maintenance begins.
 const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = '500ms'; SET LOCAL statement_timeout = '50s'";

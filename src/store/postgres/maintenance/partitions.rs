@@ -1,6 +1,6 @@
 //! A partition for each day, made before the day comes.
 
-use super::{Day, Run};
+use super::{Day, EVENTS, RULES, Run};
 use crate::store::{Maintained, StoreError};
 
 /// A partition of `packet_logs`.
@@ -9,10 +9,8 @@ pub(super) struct Partition {
     pub(super) name: String,
     /// Its day; `None` for the default partition, and for one that somebody else has made.
     pub(super) day: Option<Day>,
-    /// Bytes on disk, indices included.
+    /// Bytes on disk, with indices and the partition of rules beside it.
     pub(super) bytes: u64,
-    /// Rows, as the server's statistics have it.
-    pub(super) rows: u64,
 }
 
 /// Where rows lie that have no partition of their day.
@@ -36,21 +34,21 @@ impl Run<'_> {
 
     /// The partitions that there are, by name, and so by day.
     pub(super) async fn partitions(&self) -> Result<Vec<Partition>, StoreError> {
-        let question = "SELECT c.relname, pg_total_relation_size(c.oid), coalesce(nullif(pg_stat_get_live_tuples(c.oid), 0), greatest(c.reltuples, 0)::bigint) \
+        let question = "SELECT c.relname, pg_total_relation_size(c.oid) \
+             + coalesce(pg_total_relation_size(to_regclass(replace(c.relname, 'packet_logs', 'event_rules'))), 0) \
              FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
              WHERE i.inhparent = 'packet_logs'::regclass ORDER BY c.relname";
         let rows = self.rows(question, &[]).await?;
         let partition = |row: &tokio_postgres::Row| {
-            let name: String = row.get(0);
-            let number = |column| u64::try_from(row.get::<_, i64>(column)).unwrap_or_default();
-            Partition { day: Day::of_partition(&name), bytes: number(1), rows: number(2), name }
+            let (name, bytes): (String, i64) = (row.get(0), row.get(1));
+            Partition { day: Day::of_partition(&name), bytes: bytes.unsigned_abs(), name }
         };
         Ok(rows.iter().map(partition).collect())
     }
 
     /// Whether it was made.
     async fn make_partition(&self, day: Day) -> Result<bool, StoreError> {
-        let (name, from, to) = (day.partition(), day.bound(), day.plus(1).bound());
+        let (from, to) = (day.bound(), day.plus(1).bound());
         let within = format!("time >= {from} AND time < {to}");
         let count = format!(
             "SELECT count(*) FROM (SELECT FROM {DEFAULT} WHERE {within} LIMIT {MOVED_ROWS_MAX} + 1) AS strays"
@@ -60,21 +58,25 @@ impl Run<'_> {
         if strays > MOVED_ROWS_MAX {
             return Ok(false);
         }
-        // PostgreSQL makes no partition for rows that lie in the default one, so they move, and nobody may add to them meanwhile.
-        // Without such rows the table is made apart and attached, which holds up nobody who reads or writes other partitions.
-        let moved = if strays == 0 {
-            String::new()
-        } else {
-            format!(
-                "LOCK TABLE {DEFAULT} IN SHARE ROW EXCLUSIVE MODE; \
-                 WITH moved AS (DELETE FROM {DEFAULT} WHERE {within} RETURNING *) INSERT INTO {name} SELECT * FROM moved; "
-            )
-        };
-        self.transaction(&format!(
-            "CREATE TABLE {name} (LIKE packet_logs INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE); {moved}\
-             ALTER TABLE packet_logs ATTACH PARTITION {name} FOR VALUES FROM ({from}) TO ({to})"
-        ))
-        .await?;
+        let mut statements = Vec::new();
+        for (table, name) in [(EVENTS, day.partition()), (RULES, day.rules_partition())] {
+            // Made apart and attached, which holds up nobody who reads or writes other partitions.
+            statements.push(format!(
+                "CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE)"
+            ));
+            if strays > 0 {
+                // PostgreSQL attaches no partition for rows that lie in the default one, so they move, and nobody may add to them
+                // meanwhile.
+                statements.push(format!(
+                    "LOCK TABLE {table}_default IN SHARE ROW EXCLUSIVE MODE; WITH moved AS (DELETE FROM {table}_default \
+                     WHERE {within} RETURNING *) INSERT INTO {name} SELECT * FROM moved"
+                ));
+            }
+            statements.push(format!(
+                "ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ({from}) TO ({to})"
+            ));
+        }
+        self.transaction(&statements.join("; ")).await?;
         Ok(true)
     }
 }

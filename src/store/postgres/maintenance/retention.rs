@@ -1,10 +1,12 @@
 //! What is too old, or too much, is removed and counted in the same transaction.
 
+use std::collections::BTreeMap;
+
 use tokio_postgres::Row;
 
 use super::partitions::{DEFAULT, Partition};
-use super::{BEGIN, Day, Run, moment};
-use crate::store::{Maintained, StoreError};
+use super::{BEGIN, Day, EVENTS, RULES, Run, moment};
+use crate::store::{Maintained, StoreError, minutes};
 
 impl Run<'_> {
     /// Removes what was recorded more than `days` ago. Returns whether that was all of it.
@@ -23,7 +25,7 @@ impl Run<'_> {
                 self.drop_partition(&partition.name, done).await?;
             }
         }
-        let mut whole = self.delete_events(DEFAULT, &old, "recorded_at", ROWS_MAX, done).await?;
+        let mut whole = self.delete_events(DEFAULT, &old, Order::AsTheyLie, ROWS_MAX, done).await?;
         for (table, column) in [
             ("sessions", "recorded_at"),
             ("incidents", "recorded_at"),
@@ -58,23 +60,58 @@ impl Run<'_> {
             let oldest = partitions.remove(oldest);
             self.drop_partition(&oldest.name, done).await?;
         }
-        // What is left lies in one table each, which does not shrink when rows go. So their rows are what counts.
-        for partition in &mut partitions {
-            partition.bytes = partition.bytes.min(partition.rows.saturating_mul(ROW_BYTES));
-        }
-        for name in [DEFAULT.to_owned(), today.partition()] {
-            let excess = taken(&partitions).saturating_sub(limit);
-            let Some(partition) = partitions.iter_mut().find(|p| p.name == name) else { continue };
-            if excess > 0 && partition.rows > 0 {
-                let rows = excess.div_ceil(ROW_BYTES).min(partition.rows).min(ROWS_MAX);
-                self.delete_events(&name, "true", "time", rows, done).await?;
-                partition.rows -= rows;
-                partition.bytes = partition.bytes.min(partition.rows.saturating_mul(ROW_BYTES));
-            }
+        if taken(&partitions) > limit {
+            self.prune_rows(limit, taken(&partitions), &mut partitions, done).await?;
         }
         done.bytes = taken(&partitions);
-        done.rows_estimate = partitions.iter().map(|partition| partition.rows).sum();
+        done.rows_estimate = self.rows_of_events().await?;
         Ok(())
+    }
+
+    /// Removes rows of the default partition and of today's, which do not shrink when rows go: so their rows are what counts.
+    async fn prune_rows(
+        &self,
+        limit: u64,
+        mut taken: u64,
+        partitions: &mut [Partition],
+        done: &mut Maintained,
+    ) -> Result<(), StoreError> {
+        let days = self.rows_by_day().await?;
+        let today = Day::of(self.now);
+        let has_partition = |day: &Day| partitions.iter().any(|p| p.day == Some(*day));
+        let strays = days.iter().filter(|(day, _)| !has_partition(day)).map(|(_, rows)| rows).sum();
+        let of_today = days.get(&today).copied().unwrap_or_default();
+        for (name, mut rows) in [(DEFAULT.to_owned(), strays), (today.partition(), of_today)] {
+            let Some(partition) = partitions.iter_mut().find(|p| p.name == name) else { continue };
+            taken -= partition.bytes;
+            partition.bytes = partition.bytes.min(rows.saturating_mul(ROW_BYTES));
+            let excess = taken.saturating_add(partition.bytes).saturating_sub(limit);
+            let gone = excess.div_ceil(ROW_BYTES).min(rows).min(ROWS_MAX);
+            if gone > 0 {
+                self.delete_events(&name, "true", Order::OldestFirst, gone, done).await?;
+                rows -= gone;
+                partition.bytes = partition.bytes.min(rows.saturating_mul(ROW_BYTES));
+            }
+            taken = taken.saturating_add(partition.bytes);
+        }
+        done.unfinished |= taken > limit;
+        Ok(())
+    }
+
+    /// Rows of events by day, from the sums by minute: exact, and no look at the rows.
+    async fn rows_by_day(&self) -> Result<BTreeMap<Day, u64>, StoreError> {
+        let question = "SELECT floor(extract(epoch FROM minute) / 86400)::bigint, sum(events)::bigint FROM event_minutes GROUP BY 1";
+        let rows = self.rows(question, &[]).await?;
+        Ok(rows.iter().map(|row| (Day(row.get(0)), row.get::<_, i64>(1).unsigned_abs())).collect())
+    }
+
+    /// Rows of events that were committed and not pruned since.
+    async fn rows_of_events(&self) -> Result<u64, StoreError> {
+        let question = "SELECT (coalesce((SELECT sum(rows - quarantined_rows) FROM epochs), 0) \
+             - coalesce((SELECT sum(rows) FROM pruned), 0))::bigint";
+        let rows = self.rows(question, &[]).await?;
+        let rows = rows.first().map_or(0, |row| row.get::<_, i64>(0));
+        Ok(rows.try_into().unwrap_or_default())
     }
 
     /// Whether a table holds such a row.
@@ -83,12 +120,14 @@ impl Run<'_> {
         Ok(self.rows(&question, &[]).await?.first().is_some_and(|row| row.get(0)))
     }
 
-    /// Counts a partition into `pruned` and drops it. The lock on `packet_logs` comes last: it is held for the drop alone.
+    /// Counts a partition out and drops it. The lock on the whole table comes last: it is held for the drop alone.
     async fn drop_partition(&self, name: &str, done: &mut Maintained) -> Result<(), StoreError> {
         self.execute(&format!("{BEGIN}; LOCK TABLE {name} IN SHARE ROW EXCLUSIVE MODE")).await?;
-        let count = counted(&format!("SELECT * FROM {name}"), &moment(self.now));
-        let counted = self.rows(&count, &[]).await?;
-        self.execute(&format!("DROP TABLE {name}; COMMIT")).await?;
+        let gone =
+            format!("SELECT epoch, number, time, verdict, count, alerts, threat_score FROM {name}");
+        let counted = self.rows(&counted_out(&gone, None, &moment(self.now)), &[]).await?;
+        let rules = rules_of(name);
+        self.execute(&format!("{NO_EMPTY_MINUTES}; DROP TABLE {rules}, {name}; COMMIT")).await?;
         add(&counted, done);
         Ok(())
     }
@@ -98,28 +137,32 @@ impl Run<'_> {
         &self,
         partition: &str,
         condition: &str,
-        order: &str,
+        order: Order,
         limit: u64,
         done: &mut Maintained,
     ) -> Result<bool, StoreError> {
-        let mut left = limit;
-        while left > 0 {
+        let (mut left, mut all) = (limit, false);
+        let rules = rules_of(partition);
+        while left > 0 && !all {
             let slice = left.min(SLICE_ROWS);
-            // By time there is an index; by when they were recorded they lie in the table already.
-            let order = if order == "time" { "ORDER BY time" } else { "" };
-            let delete = format!(
+            let order = match order {
+                Order::AsTheyLie => "",
+                Order::OldestFirst => "ORDER BY time",
+            };
+            let gone = format!(
                 "DELETE FROM {partition} WHERE ctid = ANY (ARRAY(SELECT ctid FROM {partition} WHERE {condition} {order} LIMIT {slice})) \
-                 RETURNING *"
+                 RETURNING epoch, number, time, verdict, count, alerts, threat_score, rules"
             );
             // One statement, so one transaction.
-            let counted = self.rows(&counted(&delete, &moment(self.now)), &[]).await?;
-            let deleted = add(&counted, done);
-            if deleted < slice {
-                return Ok(true);
-            }
+            let count = counted_out(&gone, Some(&rules), &moment(self.now));
+            let counted = self.rows(&count, &[]).await?;
+            all = add(&counted, done) < slice;
             left -= slice;
         }
-        Ok(false)
+        if limit > 0 {
+            self.execute(NO_EMPTY_MINUTES).await?;
+        }
+        Ok(all)
     }
 
     /// Deletes rows in slices. Returns whether none is left to delete.
@@ -168,16 +211,50 @@ impl Run<'_> {
     }
 }
 
-/// Counts what `rows` yields into `pruned` by epoch, and says what was counted.
-fn counted(rows: &str, now: &str) -> String {
-    let sum = |column| format!("least(sum({column}), 9223372036854775807)::bigint");
+/// In which order events are deleted.
+#[derive(Clone, Copy)]
+enum Order {
+    /// Roughly by when they were recorded.
+    AsTheyLie,
+    /// By when they passed.
+    OldestFirst,
+}
+
+/// The partition of rules beside a partition of events.
+fn rules_of(partition: &str) -> String {
+    partition.replacen(EVENTS, RULES, 1)
+}
+
+/// Counts the events that `gone` yields into `pruned` by epoch and takes them out of the sums by minute, and their rules out of
+/// the partition of `rules`. Says what was counted.
+fn counted_out(gone: &str, rules: Option<&str>, now: &str) -> String {
+    const MOST: &str = "9223372036854775807";
+    let sum = |value: &str| format!("least(sum({value}), {MOST})::bigint");
+    let (packets, alerts) = (sum("count"), sum("alerts"));
+    let earliest = moment(minutes::EARLIEST);
+    // The same millionths as those that were added.
+    let score = sum(&format!(
+        "least(count * least(greatest(floor(threat_score::float8 * 1000000 + 0.5), 0), {MOST})::numeric, {MOST})"
+    ));
+    let rules = rules.map_or_else(String::new, |rules| {
+        format!(
+            ", fired AS (DELETE FROM {rules} r USING (SELECT DISTINCT unnest(rules) AS rule, time, epoch, number FROM gone) g \
+             WHERE r.rule = g.rule AND r.time = g.time AND r.epoch = g.epoch AND r.number = g.number)"
+        )
+    });
     format!(
-        "WITH gone AS ({rows}) INSERT INTO pruned (epoch, at, upto, rows, packets, alerts) \
-         SELECT epoch, {now}, max(number), count(*), {}, {} FROM gone GROUP BY epoch RETURNING rows, packets",
-        sum("count"),
-        sum("alerts"),
+        "WITH gone AS ({gone}), minutes AS (SELECT epoch, greatest(date_trunc('minute', time), {earliest}) AS minute, verdict, count(*) AS events, \
+         {packets} AS packets, {alerts} AS alerts, {score} AS score FROM gone GROUP BY 1, 2, 3), \
+         taken AS (UPDATE event_minutes m SET events = m.events - g.events, packets = m.packets - g.packets, \
+         alerts = m.alerts - g.alerts, score_micros = m.score_micros - g.score FROM minutes g \
+         WHERE m.epoch = g.epoch AND m.minute = g.minute AND m.verdict = g.verdict){rules} \
+         INSERT INTO pruned (epoch, at, upto, rows, packets, alerts) \
+         SELECT epoch, {now}, max(number), count(*), {packets}, {alerts} FROM gone GROUP BY epoch RETURNING rows, packets"
     )
 }
+
+/// A minute of which nothing is left is no minute.
+const NO_EMPTY_MINUTES: &str = "DELETE FROM event_minutes WHERE events <= 0";
 
 /// Adds what was counted. Returns how many rows.
 fn add(counted: &[Row], done: &mut Maintained) -> u64 {
@@ -190,8 +267,9 @@ fn add(counted: &[Row], done: &mut Maintained) -> u64 {
     sum(0)
 }
 
-/// Every table but `packet_logs`.
-const OTHER_TABLES: [&str; 10] = [
+/// Every table but those of events and their rules.
+const OTHER_TABLES: [&str; 11] = [
+    "event_minutes",
     "epochs",
     "sessions",
     "incidents",

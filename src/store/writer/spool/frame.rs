@@ -251,3 +251,55 @@ pub(super) fn take_tally(bytes: &mut &[u8]) -> Option<Tally> {
         alerts: take_u64(bytes)?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::writer::tests::sample::batch;
+
+    const BEFORE: Tally = Tally { batches: 4, rows: 3, packets: 2, alerts: 1 };
+
+    #[test]
+    fn a_record_reads_back_at_its_own_place_only() {
+        let batch = batch(17, 3);
+        let payload = postcard::to_stdvec(&batch).unwrap();
+        let header = RecordHeader::of(&batch, &payload, 9, BEFORE).unwrap();
+        let bytes = header.encode(77, 1024);
+        assert_eq!(RecordHeader::decode(&bytes, 77, 1024), Some(header));
+        assert_eq!(RecordHeader::decode(&bytes, 77, 1025), None, "another place");
+        assert_eq!(RecordHeader::decode(&bytes, 78, 1024), None, "another segment");
+        assert_eq!(header.batch(&payload), Ok(batch));
+    }
+
+    #[test]
+    fn no_flipped_bit_goes_unseen() {
+        let batch = batch(17, 1);
+        let payload = postcard::to_stdvec(&batch).unwrap();
+        let header = RecordHeader::of(&batch, &payload, 9, BEFORE).unwrap();
+        let bytes = header.encode(77, 1024);
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(RecordHeader::decode(&flipped, 77, 1024), None, "bit {bit}");
+        }
+        for bit in 0..payload.len() * 8 {
+            let mut flipped = payload.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(header.batch(&flipped), Err(RecordFault::Damaged), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_segment_is_known_by_either_copy_of_its_header() {
+        let header = SegmentHeader { number: 3, life: 5, salt: 7, sequence: 9, before: BEFORE };
+        let bytes = header.encode();
+        assert_eq!(bytes.len(), HEAD_BYTES);
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(SegmentHeader::decode(&flipped), Some(header), "bit {bit}");
+        }
+        assert_eq!(SegmentHeader::decode(&[0; HEAD_BYTES]), None);
+        assert_eq!(SegmentHeader::decode(&bytes[..40]), None);
+    }
+}

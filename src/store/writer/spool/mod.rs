@@ -61,7 +61,8 @@ pub(super) struct Spool {
 /// What the spool has to tell.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Figures {
-    /// Found when it was opened, what was damaged included.
+    /// Found when it was opened, what was damaged included. Damage is found again by every start until the records
+    /// behind it are acknowledged.
     pub(super) found: Tally,
     /// In it, those given out and not acknowledged included.
     pub(super) held: Tally,
@@ -116,6 +117,8 @@ struct Segment {
     oldest: Option<Timestamp>,
     /// Whether there is something in it that is not understood: it is set aside in the end, not removed.
     keep: bool,
+    /// Whether a damaged record of it was told of: one line does for all.
+    is_told: bool,
 }
 
 impl Segment {
@@ -131,6 +134,7 @@ impl Segment {
             taken: 0,
             oldest: None,
             keep: false,
+            is_told: false,
         }
     }
 
@@ -369,15 +373,17 @@ impl Spool {
                 Some(batch)
             }
             Err(fault) => {
-                tracing::warn!(
-                    segment = segment.number,
-                    epoch = %header.epoch,
-                    batch = header.number,
-                    rows = header.tally.rows,
-                    packets = header.tally.packets,
-                    ?fault,
-                    "a batch in the spool can't be read and is lost"
-                );
+                if !std::mem::replace(&mut segment.is_told, true) {
+                    tracing::warn!(
+                        segment = segment.number,
+                        epoch = %header.epoch,
+                        batch = header.number,
+                        rows = header.tally.rows,
+                        packets = header.tally.packets,
+                        ?fault,
+                        "a batch in the spool can't be read and is lost; more of this segment may be"
+                    );
+                }
                 segment.keep |= fault == RecordFault::Schema;
                 self.figures.held -= header.tally;
                 self.figures.corrupt += header.tally;

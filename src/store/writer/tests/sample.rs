@@ -41,7 +41,7 @@ fn event(batch: u64, row: u64) -> Event {
         vlan: 0,
         level: Level::Warning,
         count: row % 5,
-        alerts: u64::from(row % 5 == 0),
+        alerts: u64::from(row.is_multiple_of(5)),
         weight: row % 5,
         bytes: 1500,
         length: 1500,
