@@ -11,8 +11,9 @@
 use super::condition::{Condition, write_where};
 use super::{Dialect, Sql};
 
-/// How many rows a walk with a budget looks at.
+/// How many rows a walk with a budget looks at. Along the newest rows they lie side by side, along another index anywhere.
 pub(super) const WALK_ROWS_MAX: u32 = 20_000;
+const WALK_SCATTERED_MAX: u32 = WALK_ROWS_MAX / LOOK_COST;
 
 /// How far the ways of gathering are counted, and what a way may cost that is taken at once.
 const WAY_COST_MAX: u32 = 50_000;
@@ -103,6 +104,16 @@ pub(super) struct Served {
     pub(super) ordered: bool,
 }
 
+impl Served {
+    /// Whether its index holds what `other` asks for.
+    fn has(&self, other: &Self) -> bool {
+        let held = |condition: &Condition| {
+            condition.column().is_some_and(|column| self.holds.contains(&column))
+        };
+        other.conditions.iter().all(held)
+    }
+}
+
 /// What finds rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Index {
@@ -152,9 +163,12 @@ impl Asked {
         Question { tries, last }
     }
 
-    /// Whether one index alone gives the list in its order.
+    /// Whether one index gives the list in its order, and no other one would find fewer rows.
     fn is_walked(&self) -> bool {
-        matches!(self.served.as_slice(), [] | [Served { ordered: true, .. }])
+        match self.served.as_slice() {
+            [] => true,
+            [first, rest @ ..] => first.ordered && rest.iter().all(|other| first.has(other)),
+        }
     }
 
     /// What is tried first.
@@ -173,7 +187,8 @@ impl Asked {
             let apart = if at == 0 { "SELECT * FROM (" } else { " UNION ALL SELECT * FROM (" };
             sql.push(apart).push("SELECT p.* FROM ");
             self.write_from(&mut sql, branch.index);
-            let conditions = branch.conditions.iter().chain(&self.others);
+            let rest = self.served.iter().skip(1).flat_map(|other| &other.conditions);
+            let conditions = branch.conditions.iter().chain(rest).chain(&self.others);
             self.write_found(&mut sql, branch.index, conditions);
             self.write_order(&mut sql, row_of(branch.index));
             sql.limit(self.rows).push(") AS b");
@@ -186,7 +201,7 @@ impl Asked {
 
     /// Walks the best index that has the order of the list, but not far.
     fn walk_within_budget(&self, dialect: Dialect) -> Sql {
-        // A verdict's index is no better than the newest rows where another filter is as well.
+        // Several verdicts lie each in an order of its own, and could end at different times.
         let best = self.served.iter().find(|served| served.ordered && branches(served).len() == 1);
         let index = best.map_or(Index::Of(self.table.newest), |best| best.index);
         let others = self.served.iter().filter(|served| Some(*served) != best);
@@ -202,14 +217,15 @@ impl Asked {
                 let served = best.into_iter().flat_map(|best| &best.conditions);
                 write_where(&mut sql, "p", served.chain(&self.bounds));
                 self.write_order(&mut sql, "p");
-                sql.limit(WALK_ROWS_MAX).push(") AS p");
+                sql.limit(if best.is_some() { WALK_SCATTERED_MAX } else { WALK_ROWS_MAX });
+                sql.push(") AS p");
             }
             Index::Rules(rule) => {
                 self.write_key(&mut sql, "r").push(" FROM event_rules AS r");
                 let fired = Condition::Is("rule", rule.into());
                 write_where(&mut sql, "r", std::iter::once(&fired).chain(&self.bounds));
                 self.write_order(&mut sql, "r");
-                sql.limit(WALK_ROWS_MAX).push(") AS r");
+                sql.limit(WALK_SCATTERED_MAX).push(") AS r");
                 self.write_same(&mut sql, "r");
             }
         }
@@ -265,9 +281,8 @@ impl Asked {
 
     /// Whether the index holds all that is asked for.
     fn is_covered(&self, by: &Served) -> bool {
-        let others = self.served.iter().filter(|other| *other != by);
-        let mut others = others.flat_map(|other| &other.conditions).chain(&self.others);
-        others.all(|other| other.column().is_some_and(|column| by.holds.contains(&column)))
+        let mut others = self.served.iter().filter(|other| *other != by);
+        self.others.is_empty() && others.all(|other| by.has(other))
     }
 
     /// The table as `p`, found by this index.
