@@ -11,7 +11,7 @@ use crate::event::EventId;
 use crate::store::StoreError;
 use crate::store::query::answer::{self, Keyed, page_rows};
 use crate::store::query::rows::{self, Columns, OddRow};
-use crate::store::query::sql::{self, Dialect, Last, Question, Sql};
+use crate::store::query::sql::{self, Best, Dialect, Last, Question, Sql};
 use crate::store::query::{
     EpochLedger, EventFilter, IncidentChange, IncidentFilter, Label, Network, PAGE_ROWS_MAX, Page,
     PageKey, Profile, ProfileKey, QueryError, SessionFilter, Stats, StoredEvent, StoredIncident,
@@ -216,20 +216,27 @@ async fn rows_of<T>(
     limit: u32,
     read: Read<T>,
 ) -> Result<Vec<T>, QueryError> {
+    let last = match &question.last {
+        Last::Sql(statement) => statement,
+        Last::Cheapest(ways) => {
+            let mut best = Best::default();
+            for way in ways {
+                best.is_it(way, one(lent, &way.count, rows::count).await?);
+            }
+            let Some(way) = best.way() else { return Ok(Vec::new()) };
+            if best.is_cheap() {
+                return all(lent, way, read).await;
+            }
+            way
+        }
+    };
     for attempt in &question.tries {
         let rows = all(lent, attempt, read).await?;
         if rows.len() > limit as usize {
             return Ok(rows);
         }
     }
-    match &question.last {
-        Last::Sql(statement) => all(lent, statement, read).await,
-        // The planner knows better than to need several; any of them answers.
-        Last::Cheapest(ways) => match ways.first() {
-            Some(way) => all(lent, &way.rows, read).await,
-            None => Ok(Vec::new()),
-        },
-    }
+    all(lent, last, read).await
 }
 
 async fn all<T>(lent: &mut Lent<'_>, statement: &Sql, read: Read<T>) -> Result<Vec<T>, QueryError> {

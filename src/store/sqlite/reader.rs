@@ -13,7 +13,7 @@ use crate::event::EventId;
 use crate::store::StoreError;
 use crate::store::query::answer::{self, Keyed, page_rows};
 use crate::store::query::rows::{self, Columns, OddRow};
-use crate::store::query::sql::{self, Dialect, Last, Question, Sql, WAY_ROWS_MAX, Way};
+use crate::store::query::sql::{self, Best, Dialect, Last, Question, Sql};
 use crate::store::query::{
     EpochLedger, EventFilter, IncidentChange, IncidentFilter, Label, Network, PAGE_ROWS_MAX, Page,
     PageKey, Profile, ProfileKey, QueryError, SessionFilter, Stats, StoredEvent, StoredIncident,
@@ -220,8 +220,7 @@ impl Reader {
 /// How a row is read.
 type Read<T> = fn(&dyn Columns) -> Result<T, OddRow>;
 
-/// The rows of the first statement whose answer counts. Where there are ways to gather them, the cheapest is found first:
-/// counting in an index costs next to nothing here.
+/// The rows of the first statement whose answer counts.
 fn rows_of<T>(
     store: &Connection,
     question: &Question,
@@ -231,8 +230,12 @@ fn rows_of<T>(
     let last = match &question.last {
         Last::Sql(statement) => statement,
         Last::Cheapest(ways) => {
-            let (rows, way) = cheapest(store, ways)?;
-            if rows < WAY_ROWS_MAX.into() {
+            let mut best = Best::default();
+            for way in ways {
+                best.is_it(way, one(store, &way.count, rows::count)?);
+            }
+            let Some(way) = best.way() else { return Ok(Vec::new()) };
+            if best.is_cheap() {
                 return all(store, way, read);
             }
             way
@@ -245,18 +248,6 @@ fn rows_of<T>(
         }
     }
     all(store, last, read)
-}
-
-/// The way that looks at the fewest rows, and at how many; the first of several, which are in order of what is thought best.
-fn cheapest<'a>(store: &Connection, ways: &'a [Way]) -> Result<(u64, &'a Sql), Fault> {
-    let mut best = None;
-    for way in ways {
-        let rows = one(store, &way.count, rows::count)?;
-        if best.is_none_or(|(fewest, _)| rows < fewest) {
-            best = Some((rows, &way.rows));
-        }
-    }
-    best.ok_or(Fault::Sqlite(rusqlite::Error::QueryReturnedNoRows))
 }
 
 fn all<T>(store: &Connection, statement: &Sql, read: Read<T>) -> Result<Vec<T>, Fault> {

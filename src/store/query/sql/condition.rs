@@ -41,6 +41,22 @@ impl Condition {
         network.single().map_or(Self::Within(column, network), |one| Self::Address(column, one))
     }
 
+    /// The column that it is about, if it is about one.
+    pub(super) const fn column(&self) -> Option<&'static str> {
+        match self {
+            Self::Is(column, _)
+            | Self::Reads(column, _)
+            | Self::AtLeast(column, _)
+            | Self::OneOf(column, _)
+            | Self::Address(column, _)
+            | Self::Within(column, _)
+            | Self::Before(column, _)
+            | Self::Since(column, _)
+            | Self::Positive(column) => Some(column),
+            Self::Either(..) | Self::Fired(_) | Self::Behind(..) => None,
+        }
+    }
+
     /// Adds itself, about the row that goes by the name `row`.
     pub(super) fn write(&self, sql: &mut Sql, row: &'static str) {
         match self {

@@ -50,12 +50,18 @@ pub(in crate::store) fn events(
 
     let mut others = Vec::new();
     let mut served = Vec::new();
-    served.extend(filter.source.map(|network| by_address("src_ip", "packet_logs_source", network)));
-    let destination = |network| by_address("dst_ip", "packet_logs_destination", network);
+    served.extend(
+        filter
+            .source
+            .map(|network| by_address("src_ip", "packet_logs_source", &["verdict"], network)),
+    );
+    let destination =
+        |network| by_address("dst_ip", "packet_logs_destination", &["verdict"], network);
     served.extend(filter.destination.map(destination));
     served.extend(filter.rule.map(|rule| Served {
         index: Index::Rules(rule),
         conditions: vec![Condition::Fired(rule)],
+        holds: &[],
         ordered: true,
     }));
     // One address before a rule before a verdict before a prefix.
@@ -65,6 +71,7 @@ pub(in crate::store) fn events(
         Wanted::Notable(levels) => served.push(Served {
             index: Index::Of("packet_logs_notable"),
             conditions: vec![Condition::Positive("verdict"), Condition::OneOf("verdict", levels)],
+            holds: &[],
             ordered: true,
         }),
         Wanted::Some(levels) => others.push(Condition::OneOf("verdict", levels)),
@@ -144,10 +151,16 @@ pub(super) fn behind(column: &'static str, key: PageKey) -> Condition {
 }
 
 /// What an index by address serves: in the order of the list if it is one address.
-pub(super) fn by_address(column: &'static str, index: &'static str, network: Network) -> Served {
+pub(super) fn by_address(
+    column: &'static str,
+    index: &'static str,
+    holds: &'static [&'static str],
+    network: Network,
+) -> Served {
     Served {
         index: Index::Of(index),
         conditions: vec![Condition::within(column, network)],
+        holds,
         ordered: network.single().is_some(),
     }
 }

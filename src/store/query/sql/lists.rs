@@ -58,7 +58,8 @@ pub(in crate::store) fn sessions(
     bounds.extend(filter.to.map(|to| Condition::Before("time", to)));
     bounds.extend(after.map(|key| behind("time", key)));
     let mut served = Vec::new();
-    served.extend(filter.source.map(|network| by_address("source", "sessions_source", network)));
+    served
+        .extend(filter.source.map(|network| by_address("source", "sessions_source", &[], network)));
     let mut others = Vec::new();
     match filter.worst {
         None | Some(Level::Safe) => {}
@@ -67,6 +68,7 @@ pub(in crate::store) fn sessions(
             served.push(Served {
                 index: Index::Of("sessions_notable"),
                 conditions: vec![Condition::Positive("worst"), condition],
+                holds: &[],
                 ordered: true,
             });
         }
@@ -92,7 +94,7 @@ pub(in crate::store) fn incidents(
     others.extend(worst.map(|worst| Condition::AtLeast("worst", Value::Integer(worst as i64))));
     others.extend(filter.state.map(|state| Condition::Is("state", state as i64)));
     others.extend(filter.kind.as_ref().map(|kind| Condition::Reads("kind", kind.clone())));
-    let by_subject = |network| by_address("subject", "incidents_subject", network);
+    let by_subject = |network| by_address("subject", "incidents_subject", &[], network);
     let served = filter.subject.map(by_subject).into_iter().collect();
     Asked { table: INCIDENTS, bounds, recent: None, served, others, rows }.question(dialect)
 }
@@ -108,6 +110,7 @@ pub(in crate::store) fn profiles(
     let by_source = |network| Served {
         index: Index::Of(""),
         conditions: vec![Condition::within("source", network)],
+        holds: &[],
         ordered: false,
     };
     let served = network.map(by_source).into_iter().collect();

@@ -22,7 +22,7 @@ pub(in crate::store) use ledgers::ledgers;
 pub(in crate::store) use lists::{
     change_incident, incident, incidents, profiles, profiles_of, sessions,
 };
-pub(in crate::store) use page::{Last, Question, WAY_ROWS_MAX, Way};
+pub(in crate::store) use page::{Best, Last, Question};
 pub(in crate::store) use sums::{
     SOURCES_COUNTED_MAX, sources_seen, span, stats, timeline, version,
 };

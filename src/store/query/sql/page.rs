@@ -4,17 +4,22 @@
 //! page is full after as many rows as it has. The trap is a filter whose index has another order (a prefix), or two filters
 //! with an index each: walking the newest rows is over at once if what is wanted is common, and never ends if it lies far back;
 //! gathering all that match and sorting them is the other way round. Nobody knows beforehand which it is, least of all
-//! a planner without statistics. So the walk gets a budget of [`WALK_ROWS_MAX`] rows, and when it does not fill the page
-//! the rows are gathered: their keys only, which the index holds. SQLite counts in the indexes before: few rows are gathered at once.
+//! a planner without statistics. So what an index holds of it is counted, up to a limit: a few rows are gathered at once, their
+//! keys only. Of many, the newest rows are walked first, with a budget of [`WALK_ROWS_MAX`]; if they do not fill the page, all
+//! are gathered after all.
 
 use super::condition::{Condition, write_where};
 use super::{Dialect, Sql};
 
-/// How many rows a walk with a budget looks at.
+/// How many rows a walk with a budget looks at. Along the newest rows they lie side by side, along another index anywhere.
 pub(super) const WALK_ROWS_MAX: u32 = 20_000;
+const WALK_SCATTERED_MAX: u32 = WALK_ROWS_MAX / LOOK_COST;
 
-/// How far the ways of gathering are counted. One that has fewer rows is taken at once.
-pub(in crate::store) const WAY_ROWS_MAX: u32 = 50_000;
+/// How far the ways of gathering are counted, and what a way may cost that is taken at once.
+const WAY_COST_MAX: u32 = 50_000;
+
+/// What a row costs that has to be looked at, where one that the index holds costs 1.
+const LOOK_COST: u32 = 10;
 
 /// Statements that answer one question.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,7 +35,7 @@ pub(in crate::store) struct Question {
 pub(in crate::store) enum Last {
     /// By this statement.
     Sql(Sql),
-    /// By one of these: SQLite's planner does not know how common a value is, so it is counted.
+    /// By one of these: how common a value is shows when it is counted.
     Cheapest(Vec<Way>),
 }
 
@@ -39,8 +44,34 @@ pub(in crate::store) enum Last {
 pub(in crate::store) struct Way {
     /// How many rows it would look at (one number), counted up to a limit.
     pub(in crate::store) count: Sql,
+    /// What each of them costs.
+    pub(in crate::store) row_cost: u32,
     /// The statement.
     pub(in crate::store) rows: Sql,
+}
+
+/// The cheapest of several ways.
+#[derive(Debug, Default)]
+pub(in crate::store) struct Best<'a>(Option<(u64, &'a Way)>);
+
+impl<'a> Best<'a> {
+    /// Whether it is this one, which would look at so many rows. Of equals it is the first.
+    pub(in crate::store) fn is_it(&mut self, way: &'a Way, rows: u64) {
+        let cost = rows.saturating_mul(way.row_cost.into());
+        if self.0.is_none_or(|(least, _)| cost < least) {
+            self.0 = Some((cost, way));
+        }
+    }
+
+    /// How it gathers the rows.
+    pub(in crate::store) fn way(&self) -> Option<&'a Sql> {
+        self.0.map(|(_, way)| &way.rows)
+    }
+
+    /// Whether it costs so little that nothing else has to be tried.
+    pub(in crate::store) fn is_cheap(&self) -> bool {
+        self.0.is_some_and(|(cost, _)| cost < WAY_COST_MAX.into())
+    }
 }
 
 /// A table that is listed.
@@ -67,8 +98,20 @@ pub(super) struct Served {
     pub(super) index: Index,
     /// The conditions on its first column.
     pub(super) conditions: Vec<Condition>,
+    /// Columns that it holds beside that and the key.
+    pub(super) holds: &'static [&'static str],
     /// Whether its rows, so limited, come in the order of the list. Several numbers of one column: each by itself.
     pub(super) ordered: bool,
+}
+
+impl Served {
+    /// Whether its index holds what `other` asks for.
+    fn has(&self, other: &Self) -> bool {
+        let held = |condition: &Condition| {
+            condition.column().is_some_and(|column| self.holds.contains(&column))
+        };
+        other.conditions.iter().all(held)
+    }
 }
 
 /// What finds rows.
@@ -112,20 +155,20 @@ impl Asked {
         if !self.is_walked() {
             tries.push(self.first(dialect));
         }
-        let last = match dialect {
-            _ if self.is_walked() => Last::Sql(self.walk(dialect)),
-            // Its planner has statistics, and can combine indexes.
-            Dialect::Postgres => Last::Sql(self.gather(dialect, None)),
-            Dialect::Sqlite => {
-                Last::Cheapest(self.served.iter().map(|by| self.way(dialect, by)).collect())
-            }
+        let last = if self.is_walked() {
+            Last::Sql(self.walk(dialect))
+        } else {
+            Last::Cheapest(self.served.iter().map(|by| self.way(dialect, by)).collect())
         };
         Question { tries, last }
     }
 
-    /// Whether one index alone gives the list in its order.
+    /// Whether one index gives the list in its order, and no other one would find fewer rows.
     fn is_walked(&self) -> bool {
-        matches!(self.served.as_slice(), [] | [Served { ordered: true, .. }])
+        match self.served.as_slice() {
+            [] => true,
+            [first, rest @ ..] => first.ordered && rest.iter().all(|other| first.has(other)),
+        }
     }
 
     /// What is tried first.
@@ -137,14 +180,15 @@ impl Asked {
     fn walk(&self, dialect: Dialect) -> Sql {
         let mut sql = Sql::new(dialect);
         sql.push("SELECT ").push(self.table.columns).push(" FROM (");
-        let newest =
-            Served { index: Index::Of(self.table.newest), conditions: vec![], ordered: true };
+        let index = Index::Of(self.table.newest);
+        let newest = Served { index, conditions: Vec::new(), holds: &[], ordered: true };
         let along = self.served.first().unwrap_or(&newest);
         for (branch, at) in branches(along).iter().zip(0_u32..) {
             let apart = if at == 0 { "SELECT * FROM (" } else { " UNION ALL SELECT * FROM (" };
             sql.push(apart).push("SELECT p.* FROM ");
             self.write_from(&mut sql, branch.index);
-            let conditions = branch.conditions.iter().chain(&self.others);
+            let rest = self.served.iter().skip(1).flat_map(|other| &other.conditions);
+            let conditions = branch.conditions.iter().chain(rest).chain(&self.others);
             self.write_found(&mut sql, branch.index, conditions);
             self.write_order(&mut sql, row_of(branch.index));
             sql.limit(self.rows).push(") AS b");
@@ -157,7 +201,7 @@ impl Asked {
 
     /// Walks the best index that has the order of the list, but not far.
     fn walk_within_budget(&self, dialect: Dialect) -> Sql {
-        // A verdict's index is no better than the newest rows where another filter is as well.
+        // Several verdicts lie each in an order of its own, and could end at different times.
         let best = self.served.iter().find(|served| served.ordered && branches(served).len() == 1);
         let index = best.map_or(Index::Of(self.table.newest), |best| best.index);
         let others = self.served.iter().filter(|served| Some(*served) != best);
@@ -173,14 +217,15 @@ impl Asked {
                 let served = best.into_iter().flat_map(|best| &best.conditions);
                 write_where(&mut sql, "p", served.chain(&self.bounds));
                 self.write_order(&mut sql, "p");
-                sql.limit(WALK_ROWS_MAX).push(") AS p");
+                sql.limit(if best.is_some() { WALK_SCATTERED_MAX } else { WALK_ROWS_MAX });
+                sql.push(") AS p");
             }
             Index::Rules(rule) => {
                 self.write_key(&mut sql, "r").push(" FROM event_rules AS r");
                 let fired = Condition::Is("rule", rule.into());
                 write_where(&mut sql, "r", std::iter::once(&fired).chain(&self.bounds));
                 self.write_order(&mut sql, "r");
-                sql.limit(WALK_ROWS_MAX).push(") AS r");
+                sql.limit(WALK_SCATTERED_MAX).push(") AS r");
                 self.write_same(&mut sql, "r");
             }
         }
@@ -194,22 +239,17 @@ impl Asked {
         sql
     }
 
-    /// Gathers the keys of all rows that match, by this index or by what the planner thinks best, and sorts them.
-    fn gather(&self, dialect: Dialect, by: Option<&Served>) -> Sql {
-        let rule = self.served.iter().find(|served| matches!(served.index, Index::Rules(_)));
-        let by = by.or(rule);
-        let index = by.map(|by| by.index);
-        let others = self.served.iter().filter(|served| Some(*served) != by);
-        let conditions = others.flat_map(|served| &served.conditions).chain(&self.others);
-        let of_index = by.into_iter().flat_map(|by| &by.conditions);
+    /// Gathers the keys of all rows that match, by this index (PostgreSQL's planner may know a better one), and sorts them.
+    fn gather(&self, dialect: Dialect, by: &Served) -> Sql {
+        let others = self.served.iter().filter(|served| *served != by);
+        let others = others.flat_map(|served| &served.conditions).chain(&self.others);
 
         let mut sql = Sql::new(dialect);
         sql.push("SELECT ").push(self.table.columns).push(" FROM (SELECT ");
         self.write_key(&mut sql, "p").push(" FROM (SELECT ");
         self.write_key(&mut sql, "p").push(" FROM ");
-        let index = index.unwrap_or(Index::Of(""));
-        self.write_from(&mut sql, index);
-        self.write_found(&mut sql, index, of_index.chain(conditions));
+        self.write_from(&mut sql, by.index);
+        self.write_found(&mut sql, by.index, by.conditions.iter().chain(others));
         // A fence: without it PostgreSQL might walk the newest rows after all.
         sql.push_for(" OFFSET 0", "").push(") AS p");
         self.write_order(&mut sql, "p");
@@ -234,8 +274,15 @@ impl Asked {
                 write_where(&mut count, "r", std::iter::once(&fired).chain(&self.bounds));
             }
         }
-        count.limit(WAY_ROWS_MAX).push(") AS p");
-        Way { count, rows: self.gather(dialect, Some(by)) }
+        count.limit(WAY_COST_MAX).push(") AS p");
+        let row_cost = if self.is_covered(by) { 1 } else { LOOK_COST };
+        Way { count, row_cost, rows: self.gather(dialect, by) }
+    }
+
+    /// Whether the index holds all that is asked for.
+    fn is_covered(&self, by: &Served) -> bool {
+        let mut others = self.served.iter().filter(|other| *other != by);
+        self.others.is_empty() && others.all(|other| by.has(other))
     }
 
     /// The table as `p`, found by this index.
