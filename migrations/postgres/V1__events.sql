@@ -126,6 +126,9 @@ CREATE INDEX sessions_newest ON sessions (time DESC, epoch DESC, number DESC);
 CREATE INDEX sessions_source ON sessions (source, time, epoch, number);
 CREATE INDEX sessions_notable ON sessions (time DESC, epoch DESC, number DESC) WHERE worst > 0;
 
+-- Rows come in the order of their time, so that a few ranges say where the old ones end.
+CREATE INDEX sessions_recorded ON sessions USING brin (recorded_at);
+
 CREATE TABLE incidents (
     epoch       bigint      NOT NULL,
     number      bigint      NOT NULL,
@@ -148,6 +151,8 @@ CREATE TABLE incidents (
 );
 CREATE INDEX incidents_newest ON incidents (last_time DESC, epoch DESC, number DESC);
 CREATE INDEX incidents_subject ON incidents (subject, last_time, epoch, number);
+
+CREATE INDEX incidents_recorded ON incidents USING brin (recorded_at);
 
 CREATE TABLE source_profiles (
     source    inet        NOT NULL,

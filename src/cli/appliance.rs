@@ -20,16 +20,17 @@ use std::time::Duration;
 use rand::Rng as _;
 
 use super::{Failure, setup};
-use crate::api::{ApiServer, CaptureStatus, Live};
+use crate::api::{ApiError, ApiServer, CaptureStatus, Live};
 use crate::capture::FrameSource;
 use crate::collect::{
-    CollectorStats, EventCounts, EventParams, Hub, Recorder, RecorderParts, Sink, WallClock,
+    CollectorStats, EventCounts, EventParams, Hub, Notice, NoticeKind, Recorder, RecorderParts,
+    Sink, WallClock,
 };
 use crate::config::Config;
-use crate::event::{Board, Epoch, EpochPage, Leftover, MarkerKind, leftover};
+use crate::event::{Board, Epoch, EpochPage, Leftover, MarkerKind, leftovers};
 use crate::latest::Publisher;
 use crate::sensor::{self, Replayed, SensorParams, Watched};
-use crate::store::writer::{SpoolParams, Writer, WriterParams, WriterStats};
+use crate::store::writer::{SpoolParams, Tally, Writer, WriterParams, WriterStats};
 use crate::store::{self, Location, StoreError, query::Queries};
 use crate::verdict::Detection;
 use crate::worker::WhenFull;
@@ -92,10 +93,11 @@ impl Appliance {
         let folder = &config.sensor.folder;
         let left = if is_sensor {
             make_folder(folder)?;
-            leftover(folder)
+            leftovers(folder)
         } else {
-            None
+            Vec::new()
         };
+        let http = if is_sensor { setup::api_params(config, &params)? } else { None };
         ready(&location, config, is_sensor)?;
 
         let (batches, received) = crossbeam_channel::bounded(BATCHES_UNDER_WAY);
@@ -118,18 +120,16 @@ impl Appliance {
                 fault: None,
             }),
         };
-        let page = match is_sensor {
-            true => Some(Page::start(folder, epoch, live.collector.clone())?),
-            false => None,
-        };
-        let server = match (is_sensor, setup::api_params(config, &params)?) {
-            (true, Some(http)) => {
+        let server = match http {
+            Some(http) => {
                 let queries =
                     Queries::open(&location, http.query_connections).map_err(Failure::operation)?;
                 Some(ApiServer::start(&http, live.clone(), queries).map_err(Failure::operation)?)
             }
-            _ => None,
+            None => None,
         };
+        // Last of what can fail: a start that fails leaves the pages of earlier runs as they are.
+        let page = if is_sensor { Some(Page::start(folder, epoch, &live)?) } else { None };
         let mut recorder = recorder(config, &events, &params, &live, batches, left);
         recorder.mark(MarkerKind::Start, Vec::new()).map_err(Failure::operation)?;
         let when_full = if is_sensor { WhenFull::Count } else { WhenFull::Wait };
@@ -158,23 +158,31 @@ impl Appliance {
             capture.running = false;
             capture.delivered = Some(replayed.delivered);
         });
+        notice(&live, NoticeKind::CaptureEnded, "no more frames will come");
         // The writer ends when nobody can send to it any more.
         drop(recorder);
         afterwards();
+        notice(&live, NoticeKind::Stopping, "the sensor stops");
         let stats = writer.stats().clone();
         let uncommitted = writer.finish();
-        if let Some(server) = server {
-            let _stopped = server.stop();
-        }
-        let page_error = page.and_then(Page::end);
+        let server_error = server.and_then(|server| server.stop().err());
+        // A page that stays is how the next start learns what this run could not store.
+        let is_whole = uncommitted.is_none() && stats.read().refused() == Tally::default();
+        let page_error = page.and_then(|page| page.end(is_whole));
         Ended {
             replayed,
             collector: live.collector.read(),
             writer: stats.read(),
             uncommitted,
             page_error,
+            server_error,
         }
     }
+}
+
+/// Tells those who watch.
+fn notice(live: &Live, kind: NoticeKind, text: &str) {
+    live.events.publish_notice(Notice { at: setup::now(), kind, text: text.into() });
 }
 
 /// What an appliance leaves.
@@ -185,6 +193,7 @@ pub(super) struct Ended<S> {
     pub(super) writer: WriterStats,
     pub(super) uncommitted: Option<StoreError>,
     page_error: Option<std::io::Error>,
+    server_error: Option<ApiError>,
 }
 
 impl<S> Ended<S> {
@@ -201,6 +210,14 @@ impl<S> Ended<S> {
     pub(super) fn complaints(&self) -> Vec<String> {
         let stats = &self.writer;
         let mut lines = Vec::new();
+        let counters = &self.replayed.counters;
+        let ring_full: u64 = counters.ring_full.iter().sum();
+        if ring_full + counters.handover_full > 0 {
+            lines.push(format!(
+                "{ring_full} verdicts and {} packets were lost, and counted: the sensor could not keep up",
+                counters.handover_full
+            ));
+        }
         if let Some(error) = &self.uncommitted {
             lines.push(format!("events are missing in the store: {error}"));
         }
@@ -228,6 +245,7 @@ impl<S> Ended<S> {
                 stats.unaccounted()
             ));
         }
+        lines.extend(self.server_error.as_ref().map(|error| format!("the HTTP server: {error}")));
         lines.extend(
             self.page_error.as_ref().map(|error| format!("the page of the epoch: {error}")),
         );
@@ -278,7 +296,7 @@ fn recorder(
     params: &SensorParams,
     live: &Live,
     batches: crossbeam_channel::Sender<crate::event::Batch>,
-    left: Option<Leftover>,
+    left: Vec<Leftover>,
 ) -> Recorder {
     let parts = RecorderParts {
         sensor: config.sensor.name.clone(),
@@ -288,42 +306,75 @@ fn recorder(
         stats: live.collector.clone(),
         hub: Some(live.events.clone()),
         clock: WallClock::default(),
-        leftover: left,
+        leftovers: left,
     };
     Recorder::new(events, parts)
 }
 
-/// Writes the newest sums to the page of the epoch, until it is told to end.
+/// Writes the newest sums to the page of the epoch, and tells those who watch when the store comes or goes, until it is told to end.
 #[derive(Debug)]
 struct Page {
-    stop: Sender<()>,
+    /// Whether the run has ended in order; dropped without a word, the page stays.
+    ended: Sender<bool>,
     thread: JoinHandle<std::io::Result<()>>,
 }
 
 impl Page {
-    fn start(
-        folder: &Path,
-        epoch: Epoch,
-        collector: Board<CollectorStats>,
-    ) -> Result<Self, Failure> {
+    fn start(folder: &Path, epoch: Epoch, live: &Live) -> Result<Self, Failure> {
         let failed = |error| Failure::operation(format!("{}: {error}", folder.display()));
         let page = EpochPage::begin(folder, epoch, setup::now()).map_err(failed)?;
-        let (stop, stopped) = channel();
+        let (ended, told) = channel();
+        let live = live.clone();
         let write = move || {
             let mut written = Ok(());
-            while stopped.recv_timeout(PAGE_EVERY) == Err(RecvTimeoutError::Timeout) {
+            let mut store = StoreWatch::default();
+            let in_order = loop {
+                match told.recv_timeout(PAGE_EVERY) {
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => break false,
+                    Ok(in_order) => break in_order,
+                }
                 // A full disk does not stop a sensor; the last failure is told at the end.
-                written = page.write(setup::now(), collector.read().totals);
-            }
-            page.end().and(written)
+                written = page.write(setup::now(), live.collector.read().totals);
+                store.look(&live);
+            };
+            if in_order { page.end().and(written) } else { written }
         };
         let thread =
             std::thread::Builder::new().name("page".to_owned()).spawn(write).map_err(failed)?;
-        Ok(Self { stop, thread })
+        Ok(Self { ended, thread })
     }
 
-    fn end(self) -> Option<std::io::Error> {
-        drop(self.stop);
+    fn end(self, in_order: bool) -> Option<std::io::Error> {
+        // A thread that has ended is asked below.
+        let _gone: Result<(), _> = self.ended.send(in_order);
         self.thread.join().ok()?.err()
+    }
+}
+
+/// What was last seen of the store and the spool.
+#[derive(Debug, Default)]
+struct StoreWatch {
+    failures: u64,
+    away: bool,
+    refused: u64,
+}
+
+impl StoreWatch {
+    fn look(&mut self, live: &Live) {
+        let stats = live.writer.read();
+        let away = !stats.store_up && stats.failures > self.failures;
+        if away && !self.away {
+            self.away = true;
+            notice(live, NoticeKind::StoreAway, "the store does not answer; events wait");
+        } else if stats.store_up && self.away {
+            self.away = false;
+            notice(live, NoticeKind::StoreBack, "the store answers again");
+        }
+        self.failures = stats.failures;
+        if stats.refused_bound.batches > self.refused {
+            self.refused = stats.refused_bound.batches;
+            notice(live, NoticeKind::SpoolFull, "the spool is full: events are lost, and counted");
+        }
     }
 }

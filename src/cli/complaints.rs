@@ -8,7 +8,13 @@ use crate::sensor::Replayed;
 /// line for each; none after a replay that can be trusted whole.
 pub(super) fn complaints(replayed: &Replayed<Reader>) -> Vec<String> {
     let mut lines: Vec<String> = replayed.source.faults().iter().map(ToString::to_string).collect();
-    lines.extend(replayed.sink_errors.iter().map(ToString::to_string));
+    lines.extend(sums_and_sinks(replayed));
+    lines
+}
+
+/// Sinks that failed, and sums that do not hold.
+pub(super) fn sums_and_sinks<S>(replayed: &Replayed<S>) -> Vec<String> {
+    let mut lines: Vec<String> = replayed.sink_errors.iter().map(ToString::to_string).collect();
     let broken = replayed.ledger().sums().into_iter().filter(|sum| sum.came != sum.accounted);
     lines.extend(broken.map(|sum| {
         format!("a bug: stage {} took {} and accounts for {}", sum.stage, sum.came, sum.accounted)

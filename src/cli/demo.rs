@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::appliance::{Appliance, Attended, Plan};
-use super::complaints::fail_on;
+use super::complaints::{fail_on, sums_and_sinks};
 use super::interrupt::{Interrupt, Interruptible};
 use super::speed::Speed;
 use super::{ConfigArgument, Failure, output, setup, store};
@@ -56,6 +56,7 @@ impl Demo {
         if let Some(listen) = self.listen {
             config.http.listen = Some(listen);
         }
+        let interrupt = Interrupt::listen()?;
         let _logs = setup::start_logs(&config)?;
         let start = setup::now().plus_nanos(-i64::from(HISTORY_SECONDS) * NANOS_PER_SECOND);
         let frames = EndlessFrames::new(start, self.seed).map_err(Failure::operation)?;
@@ -73,18 +74,18 @@ impl Demo {
             attended: Attended::Sensor,
         })?;
         output::print(&greeting(appliance.address(), &place))?;
-        let interrupt = Interrupt::listen()?;
         let frames = Interruptible::new(
             self.speed.of_with_head_start(frames, Duration::from_secs(HISTORY_SECONDS.into())),
             interrupt,
         );
         let ended = appliance.run(frames, Vec::new(), || {});
-        let lines = ended.complaints();
+        let mut lines = ended.complaints();
+        lines.extend(sums_and_sinks(&ended.replayed));
         let totals = ended.collector.totals;
         output::print(&format!(
             "{} packets judged, {} events stored, unaccounted {}\n",
             totals.packets,
-            ended.writer.committed.rows,
+            ended.events().stored,
             ended.replayed.ledger().unaccounted(),
         ))?;
         fail_on(lines)

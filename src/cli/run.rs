@@ -37,6 +37,7 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn run(self) -> Result<(), Failure> {
         let config = setup::load_config(&self.config)?;
+        let interrupt = Interrupt::listen()?;
         let _logs = setup::start_logs(&config)?;
         let reader = Reader::open(&self.source).map_err(Failure::operation)?;
         let moment = reader.next_time().unwrap_or_default();
@@ -53,7 +54,6 @@ impl Run {
         if let Some(address) = appliance.address() {
             output::print_to_stderr(&format!("phantomnet: listening on http://{address}\n"));
         }
-        let interrupt = Interrupt::listen()?;
         let stay = || {
             if self.stay {
                 interrupt.wait();

@@ -107,14 +107,16 @@ pub(super) fn api_params(
         Some(path) => Some(Token::load(path).map_err(Failure::configuration)?),
         None => None,
     };
-    Ok(Some(ApiParams {
+    let params = ApiParams {
         address,
         threads: http.threads,
         token,
         hosts: http.hosts.clone(),
         cores: params.cores().others,
         ..ApiParams::default()
-    }))
+    };
+    params.check().map_err(Failure::configuration)?;
+    Ok(Some(params))
 }
 
 fn hash_key(config: &Config) -> [u64; 2] {

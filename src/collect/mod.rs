@@ -89,6 +89,8 @@ pub struct SinkError {
 #[derive(Debug)]
 pub struct Collector {
     inlets: Vec<Inlet>,
+    /// The last turn whose end each of them has given: of a full ring, an end can stand for several.
+    ended: Vec<Option<u64>>,
     turn: Vec<Verdict>,
     dequeued: u64,
     marks: Marks,
@@ -99,7 +101,8 @@ impl Collector {
     #[must_use]
     pub fn new(inlets: Vec<Inlet>) -> Self {
         let marks = Marks::of(inlets.len());
-        Self { inlets, turn: Vec::new(), dequeued: 0, marks }
+        let ended = vec![None; inlets.len()];
+        Self { inlets, ended, turn: Vec::new(), dequeued: 0, marks }
     }
 
     /// Collects until every worker has left.
@@ -127,9 +130,16 @@ impl Collector {
     fn take_turn(&mut self, turn: u64, idle: &mut dyn FnMut()) -> bool {
         self.turn.clear();
         let mut more = false;
-        for (worker, inlet) in self.inlets.iter_mut().enumerate() {
+        for (worker, (inlet, ended)) in self.inlets.iter_mut().zip(&mut self.ended).enumerate() {
+            if ended.is_some_and(|ended| ended >= turn) {
+                more = true;
+                continue;
+            }
             let mut marked = |counters: &_, taken| self.marks.add(worker, counters, taken);
-            more |= take_until_end_of(inlet, turn, &mut self.turn, &mut marked, idle);
+            if let Some(end) = take_until_end_of(inlet, turn, &mut self.turn, &mut marked, idle) {
+                *ended = Some(end);
+                more = true;
+            }
         }
         self.dequeued += self.turn.len() as u64;
         // A packet's own verdict comes before that of the victim it was aimed at; the pair is unique.
@@ -172,16 +182,16 @@ fn take_until_end_of(
     verdicts: &mut Vec<Verdict>,
     marked: &mut dyn FnMut(&Counters, u64),
     idle: &mut dyn FnMut(),
-) -> bool {
+) -> Option<u64> {
     let backoff = Backoff::new();
     let mut naps = 0_u32;
     loop {
         match inlet.take() {
             Some(Report::Verdict(verdict)) => verdicts.push(verdict),
             Some(Report::Mark(counters)) => marked(&counters, inlet.taken()),
-            Some(Report::TurnEnd(ended)) if ended >= turn => return true,
+            Some(Report::TurnEnd(ended)) if ended >= turn => return Some(ended),
             Some(Report::TurnEnd(_)) => {}
-            None if inlet.is_finished() => return false,
+            None if inlet.is_finished() => return None,
             None if !backoff.is_completed() => backoff.snooze(),
             None => {
                 std::thread::sleep(NAP);
@@ -211,6 +221,9 @@ impl Listener<'_> {
     fn take(&mut self, verdict: &Verdict, detection: &Detection) {
         if self.failed.is_none() {
             self.failed = self.sink.take(verdict, detection).err();
+            if let Some(error) = &self.failed {
+                tracing::error!(sink = self.sink.name(), %error, "it takes no more; what comes is not in it");
+            }
         }
         self.offered += 1;
     }
@@ -233,5 +246,26 @@ impl Listener<'_> {
         }
         let source = self.failed?;
         Some(SinkError { sink: self.sink.name(), offered: self.offered, source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ring;
+
+    #[test]
+    fn an_end_that_stands_for_several_turns_is_not_waited_for_again() {
+        let (mut ahead, first) = ring::reports(8);
+        let (mut other, second) = ring::reports(8);
+        for turn in [0, 4, 5] {
+            ahead.close_turn(turn, None);
+        }
+        let mut collector = Collector::new(vec![first, second]);
+        for turn in 0..=5 {
+            other.close_turn(turn, None);
+            assert!(collector.take_turn(turn, &mut || {}), "turn {turn}");
+        }
+        assert_eq!(collector.ended, [Some(5), Some(5)]);
     }
 }

@@ -144,11 +144,9 @@ pub(super) fn http(raw: &RawHttp, folder: &Path) -> Result<HttpParams, Broken> {
         return Err(Broken::new("http.listen", rule, "\"127.0.0.1:8000\""));
     }
     for (nth, host) in raw.hosts.iter().enumerate() {
-        let plain = |byte: u8| {
-            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b':' | b'[' | b']')
-        };
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
         if host.is_empty() || host.len() > 253 || !host.bytes().all(plain) {
-            let rule = "be a host name or an address, as browsers send it";
+            let rule = "be a host name or an IPv4 address, without a port";
             return Err(Broken::new(format!("http.hosts[{nth}]"), rule, "\"sensor.example\""));
         }
     }

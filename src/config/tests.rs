@@ -270,7 +270,7 @@ const BROKEN: &[(&str, &str)] = &[
     ("http.threads = 0", "1:16: http.threads = 0: must be from 1 to 64, such as 1"),
     (
         "http.hosts = ['a/b']",
-        "1:15: http.hosts[0] = 'a/b': must be a host name or an address, as browsers send it, such as \"sensor.example\"",
+        "1:15: http.hosts[0] = 'a/b': must be a host name or an IPv4 address, without a port, such as \"sensor.example\"",
     ),
     (
         "log.format = 'xml'",

@@ -21,7 +21,7 @@ pub use batch::Batch;
 pub use board::Board;
 pub use id::{Epoch, EventId, EventIdError};
 pub use marker::{DetectionRecord, Marker, MarkerKind, StageSum, Totals};
-pub use page::{EpochPage, Leftover, PAGE_FILE, leftover};
+pub use page::{EpochPage, Leftover, leftovers};
 
 /// One row of `packet_logs`: packets (or verdicts of a victim) that have everything in common that its key names.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -13,8 +13,14 @@ use serde::{Deserialize, Serialize};
 use super::{Epoch, Marker, MarkerKind, Totals};
 use crate::time::Timestamp;
 
-/// The file's name in the sensor's folder.
-pub const PAGE_FILE: &str = "running.json";
+/// How the file's name in the sensor's folder begins; behind it stand the epoch and [`PAGE_END`].
+const PAGE_BEGIN: &str = "running-";
+
+/// How it ends.
+const PAGE_END: &str = ".json";
+
+/// How many pages of earlier epochs are read; with more, somebody else writes there.
+const PAGES_MAX: usize = 64;
 
 /// The file is always this long, so that one write replaces it whole.
 const PAGE_BYTES: usize = 1024;
@@ -23,7 +29,7 @@ const PAGE_BYTES: usize = 1024;
 #[derive(Debug)]
 pub struct EpochPage {
     file: File,
-    path: PathBuf,
+    folder: PathBuf,
     epoch: Epoch,
 }
 
@@ -57,16 +63,16 @@ struct Page {
 }
 
 impl EpochPage {
-    /// Begins the page of `epoch` in `folder`. What an earlier epoch left there must have been read before.
+    /// Begins the page of `epoch` in `folder`. What earlier epochs left there stays until this one ends in order.
     ///
     /// # Errors
     ///
     /// When it can't be written.
     pub fn begin(folder: &Path, epoch: Epoch, at: Timestamp) -> io::Result<Self> {
-        let path = folder.join(PAGE_FILE);
+        let path = folder.join(format!("{PAGE_BEGIN}{epoch}{PAGE_END}"));
         let file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
-        let page = Self { file, path, epoch };
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        let page = Self { file, folder: folder.to_owned(), epoch };
         page.write(at, Totals::default())?;
         Ok(page)
     }
@@ -83,23 +89,37 @@ impl EpochPage {
         self.file.write_all_at(&bytes, 0)
     }
 
-    /// The epoch has ended in order: there is nothing left to find out.
+    /// The epoch has ended in order, and what it was told of earlier ones is stored or in the spool: there is nothing left to
+    /// find out.
     ///
     /// # Errors
     ///
-    /// When the file can't be removed.
+    /// When a file can't be removed.
     pub fn end(self) -> io::Result<()> {
-        std::fs::remove_file(&self.path)
+        pages(&self.folder).iter().try_for_each(std::fs::remove_file)
     }
 }
 
-/// What an epoch that did not end in order has left in `folder`; `None` when the last one did. A page that can't be read says
-/// nothing.
+/// What epochs that did not end in order have left in `folder`, oldest first. A page that can't be read says nothing.
 #[must_use]
-pub fn leftover(folder: &Path) -> Option<Leftover> {
-    let bytes = std::fs::read(folder.join(PAGE_FILE)).ok()?;
+pub fn leftovers(folder: &Path) -> Vec<Leftover> {
+    let mut found: Vec<Leftover> = pages(folder).iter().filter_map(|path| read(path)).collect();
+    found.sort_by_key(|left| left.epoch);
+    found
+}
+
+fn read(path: &Path) -> Option<Leftover> {
+    let bytes = std::fs::read(path).ok()?;
     let page: Page = serde_json::from_slice(bytes.get(..PAGE_BYTES)?).ok()?;
     (page.crc32 == crc32_of(&page.leftover)).then_some(page.leftover)
+}
+
+/// The files of pages in `folder`.
+fn pages(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let is_page = |name: &str| name.starts_with(PAGE_BEGIN) && name.ends_with(PAGE_END);
+    let pages = entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(is_page));
+    pages.take(PAGES_MAX).map(|entry| entry.path()).collect()
 }
 
 fn crc32_of(leftover: &Leftover) -> u32 {
@@ -120,13 +140,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let at = Timestamp::from_secs(1_790_000_000);
         let epoch = Epoch::new(at, 3);
-        assert_eq!(leftover(folder.path()), None);
+        assert_eq!(leftovers(folder.path()), []);
         let page = EpochPage::begin(folder.path(), epoch, at).unwrap();
         page.write(at, totals(u64::MAX)).unwrap();
         page.write(at, totals(5)).unwrap();
-        assert_eq!(leftover(folder.path()), Some(Leftover { epoch, at, totals: totals(5) }));
+        let left = Leftover { epoch, at, totals: totals(5) };
+        assert_eq!(leftovers(folder.path()), [left]);
+        drop(page);
+        let next = Epoch::new(at, 4);
+        let page = EpochPage::begin(folder.path(), next, at).unwrap();
+        let begun = Leftover { epoch: next, at, totals: totals(0) };
+        assert_eq!(leftovers(folder.path()), [left, begun], "it stays until a run ends in order");
         page.end().unwrap();
-        assert_eq!(leftover(folder.path()), None);
+        assert_eq!(leftovers(folder.path()), []);
     }
 
     #[test]
@@ -134,19 +160,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let at = Timestamp::from_secs(1_790_000_000);
         EpochPage::begin(folder.path(), Epoch::new(at, 3), at).unwrap();
-        let file = folder.path().join(PAGE_FILE);
+        let file = pages(folder.path()).pop().unwrap();
         let whole = std::fs::read(&file).unwrap();
         for byte in 0..whole.len() {
             let mut damaged = whole.clone();
             damaged[byte] ^= 1;
             std::fs::write(&file, &damaged).unwrap();
-            let found = leftover(folder.path());
+            let found = read(&file);
             assert!(
                 found.is_none() || whole[byte] == b' ',
                 "byte {byte} changed and nobody saw it"
             );
             std::fs::write(&file, &whole[..byte]).unwrap();
-            assert_eq!(leftover(folder.path()), None, "cut to {byte} bytes");
+            assert_eq!(read(&file), None, "cut to {byte} bytes");
         }
     }
 }

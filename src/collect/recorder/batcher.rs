@@ -32,9 +32,8 @@ impl Batcher {
         epoch: Epoch,
         batches: Sender<Batch>,
         params: &EventParams,
-        leftover: Option<Leftover>,
+        leftovers: Vec<Leftover>,
     ) -> Self {
-        let leftovers = leftover.into_iter().collect();
         Self {
             batch: Batch { leftovers, ..empty(sensor, epoch, 1) },
             sessions: HashMap::new(),

@@ -93,15 +93,15 @@ pub struct RecorderParts {
     pub hub: Option<Hub>,
     /// What time it is.
     pub clock: WallClock,
-    /// What an earlier run left that did not end in order.
-    pub leftover: Option<Leftover>,
+    /// What earlier runs left that did not end in order.
+    pub leftovers: Vec<Leftover>,
 }
 
 impl Recorder {
     /// A recorder of a run that begins.
     #[must_use]
     pub fn new(params: &EventParams, parts: RecorderParts) -> Self {
-        let RecorderParts { sensor, epoch, keyer, batches, stats, hub, clock, leftover } = parts;
+        let RecorderParts { sensor, epoch, keyer, batches, stats, hub, clock, leftovers } = parts;
         Self {
             epoch,
             keyer,
@@ -111,7 +111,7 @@ impl Recorder {
             coalescer: Coalescer::new(params),
             sessions: Sessions::new(params),
             incidents: Incidents::new(params),
-            batcher: Batcher::new(sensor, epoch, batches, params, leftover),
+            batcher: Batcher::new(sensor, epoch, batches, params, leftovers),
             pace: Pace::new(clock),
             until_look: VERDICTS_PER_LOOK,
             recorded: VecDeque::new(),

@@ -138,6 +138,12 @@ impl Intake {
         self.spool.is_some() || self.gave_up.is_some() || self.in_memory() < self.waiting_max.max(1)
     }
 
+    /// Whether the last try to use the store failed: what comes now would wait in memory for nobody knows how long.
+    fn is_away(&self) -> bool {
+        let stats = self.stats.read();
+        !stats.store_up && stats.last_error.is_some()
+    }
+
     /// Batches that are nowhere but in memory.
     fn in_memory(&self) -> usize {
         self.memory.len() + self.in_hand.iter().filter(|each| !each.is_spooled).count()
@@ -152,7 +158,9 @@ impl Intake {
             self.sums.waiting += tally;
             self.memory.push_back(Waiting { batch: Arc::new(batch), tally, is_spooled: false });
             let follows = self.spool.as_ref().is_some_and(Spool::has_unread);
-            if self.spool.is_some() && (follows || self.in_memory() > self.waiting_max) {
+            if self.spool.is_some()
+                && (follows || self.is_away() || self.in_memory() > self.waiting_max)
+            {
                 self.spill();
             }
         }

@@ -89,6 +89,9 @@ impl Writer {
     /// Waits for the end. Returns why something could not be committed, if it could not.
     #[must_use]
     pub fn finish(self) -> Option<StoreError> {
-        self.thread.join().ok().flatten()
+        self.thread.join().unwrap_or_else(|_panic| {
+            let reason = "its thread panicked; what it held is lost".to_owned();
+            Some(StoreError::Refused { store: "the writer".to_owned(), reason })
+        })
     }
 }

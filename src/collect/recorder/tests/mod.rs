@@ -130,7 +130,7 @@ impl Bench {
                 stats: shown.clone(),
                 hub: Some(Hub::default()),
                 clock: WallClock::new(move || Timestamp::from_nanos(hand.load(Ordering::Relaxed))),
-                leftover: None,
+                leftovers: Vec::new(),
             },
         );
         Self { recorder, batches, shown, wall }
