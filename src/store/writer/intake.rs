@@ -29,6 +29,8 @@ pub(super) struct Intake {
     stop: Option<Sender<()>>,
     waiting_max: usize,
     stop_within: Duration,
+    /// Whether the last spill ended with a batch refused.
+    is_refusing: bool,
     /// Why the committer ended before its time.
     gave_up: Option<StoreError>,
     sums: Sums,
@@ -76,6 +78,7 @@ impl Intake {
             stop: Some(stop),
             waiting_max: params.waiting_max,
             stop_within: params.stop_within,
+            is_refusing: false,
             gave_up: None,
             sums: Sums::default(),
             stats,
@@ -125,7 +128,13 @@ impl Intake {
                 let tally = Tally::of(&batch);
                 Some(Waiting { batch, tally, is_spooled: true })
             });
-            let Some(next) = spooled.or_else(|| self.memory.pop_front()) else { break };
+            // What is in memory waits for what is in the spool, also when that can't be read just now.
+            let is_behind = self.spool.as_ref().is_some_and(Spool::has_unread);
+            let next = match spooled {
+                None if !is_behind => self.memory.pop_front(),
+                spooled => spooled,
+            };
+            let Some(next) = next else { break };
             // There is room for what is in hand. One that ended is noticed by its silence.
             drop(work.send(Arc::clone(&next.batch)));
             self.in_hand.push_back(next);
@@ -170,9 +179,17 @@ impl Intake {
     /// Writes everything that is in memory alone to the spool, oldest first. What does not fit stays in memory, if it may;
     /// if not, the newest is refused.
     fn spill(&mut self) {
-        let Err(refusal) = self.spill_all() else { return };
+        let Err(refusal) = self.spill_all() else {
+            if std::mem::take(&mut self.is_refusing) {
+                tracing::info!("the spool takes batches again");
+            }
+            return;
+        };
         if self.in_memory() > self.waiting_max {
             let Some(newest) = self.memory.pop_back() else { return };
+            if !std::mem::replace(&mut self.is_refusing, true) {
+                tracing::warn!(why = %refusal, "new batches are refused, and counted");
+            }
             self.refuse(&newest, &refusal);
         }
     }

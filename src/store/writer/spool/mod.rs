@@ -88,11 +88,13 @@ pub(super) struct Limits {
 }
 
 /// Why a batch was not taken.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
     /// There is no room for it within the bound.
+    #[error("the spool is as large as it may be")]
     Bound,
     /// The disk did not take it.
+    #[error("the spool's disk does not take them")]
     Io,
 }
 
@@ -148,6 +150,20 @@ impl Segment {
 struct Reader {
     number: u64,
     walk: Walk,
+}
+
+/// What a record held.
+type ReadBatch = Result<Batch, RecordFault>;
+
+/// What came of reading.
+#[derive(Debug)]
+enum Progress {
+    /// A batch.
+    Read(Batch),
+    /// Damage: there is less unread now.
+    Lost,
+    /// Nothing has changed; it may later.
+    Stuck,
 }
 
 /// A record given out.
@@ -250,14 +266,19 @@ impl Spool {
         self.segments.iter().any(|segment| segment.unread.batches > 0)
     }
 
-    /// Gives out the oldest batch that was not given out yet. What can't be read is counted and passed.
+    /// Gives out the oldest batch that was not given out yet. What can't be read is counted and passed. None although
+    /// [`Spool::has_unread`]: a segment can't be opened just now, because there are too many open files, say; it is tried again.
     pub(super) fn next(&mut self) -> Option<Batch> {
         let mut read = None;
         while read.is_none() {
             let Some(at) = self.segments.iter().position(|each| each.unread.batches > 0) else {
                 break;
             };
-            read = self.read_in(at);
+            match self.read_in(at) {
+                Progress::Read(batch) => read = Some(batch),
+                Progress::Lost => {}
+                Progress::Stuck => return None,
+            }
         }
         if read.is_none() {
             self.release();
@@ -296,64 +317,60 @@ impl Spool {
         }
     }
 
-    /// Reads the next batch of a segment. None when there is none, or the next one is damaged: the segment has less unread then.
-    fn read_in(&mut self, at: usize) -> Option<Batch> {
-        let segment = self.segments.get_mut(at)?;
-        let number = segment.number;
+    /// Reads the next batch of a segment.
+    fn read_in(&mut self, at: usize) -> Progress {
+        let Some(number) = self.segments.get(at).map(|segment| segment.number) else {
+            return Progress::Stuck;
+        };
         if self.reader.as_ref().is_none_or(|reader| reader.number != number) {
-            match self.storage.open(&segment_name(number)).and_then(Walk::open) {
-                Ok(Ok((walk, _))) => self.reader = Some(Reader { number, walk }),
-                Ok(Err(_headless)) => {
-                    self.lose_rest(at, None);
-                    return None;
+            match self.storage.open(&segment_name(number)) {
+                Ok(file) => match Walk::open(file) {
+                    Ok(Ok((walk, _))) => self.reader = Some(Reader { number, walk }),
+                    Ok(Err(_headless)) => return self.lose_rest(at, None),
+                    Err(error) => return self.lose_rest(at, Some(error)),
+                },
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    return self.lose_rest(at, Some(error));
                 }
                 Err(error) => {
-                    self.lose_rest(at, Some(error));
-                    return None;
+                    self.note::<()>(Err(error));
+                    return Progress::Stuck;
                 }
             }
         }
-        let walk = &mut self.reader.as_mut()?.walk;
+        match self.next_record(at) {
+            Ok(Some((header, batch))) => self.take(at, &header, batch),
+            Ok(None) => self.lose_rest(at, None),
+            Err(error) => self.lose_rest(at, Some(error)),
+        }
+    }
+
+    /// The next record of the segment that is being read, if there is one that is wanted.
+    fn next_record(&mut self, at: usize) -> io::Result<Option<(RecordHeader, ReadBatch)>> {
+        let Some((reader, segment)) = self.reader.as_mut().zip(self.segments.get(at)) else {
+            return Ok(None);
+        };
         loop {
-            match walk.step(segment.limit) {
-                Ok(Step::Record(header)) => {
+            match reader.walk.step(segment.limit)? {
+                Step::Record(header) => {
                     // More than was counted when it was opened: it was counted as lost then.
                     let counted = header.tally.beyond(segment.unread) == Tally::default();
                     let wanted = (segment.from..segment.until).contains(&header.sequence);
-                    if !wanted || !counted {
-                        continue;
+                    if wanted && counted {
+                        let batch = header.batch(reader.walk.payload(&header)?);
+                        return Ok(Some((header, batch)));
                     }
-                    let batch = match walk.payload(&header) {
-                        Ok(payload) => header.batch(payload),
-                        Err(error) => {
-                            self.lose_rest(at, Some(error));
-                            return None;
-                        }
-                    };
-                    return self.take(at, &header, batch);
                 }
                 // Counted when it was opened.
-                Ok(Step::Damage) => {}
-                Ok(Step::Torn(_) | Step::End { .. }) => {
-                    self.lose_rest(at, None);
-                    return None;
-                }
-                Err(error) => {
-                    self.lose_rest(at, Some(error));
-                    return None;
-                }
+                Step::Damage => {}
+                Step::Torn(_) | Step::End { .. } => return Ok(None),
             }
         }
     }
 
     /// Books a record as given out, or as damaged.
-    fn take(
-        &mut self,
-        at: usize,
-        header: &RecordHeader,
-        batch: Result<Batch, RecordFault>,
-    ) -> Option<Batch> {
-        let segment = self.segments.get_mut(at)?;
+    fn take(&mut self, at: usize, header: &RecordHeader, batch: ReadBatch) -> Progress {
+        let Some(segment) = self.segments.get_mut(at) else { return Progress::Stuck };
         let own = segment.life == self.position.life;
         segment.unread -= header.tally;
         segment.from = header.sequence.saturating_add(1);
@@ -370,7 +387,7 @@ impl Spool {
                     end: header.before.plus(header.tally),
                     begun: header.begun,
                 });
-                Some(batch)
+                Progress::Read(batch)
             }
             Err(fault) => {
                 if !std::mem::replace(&mut segment.is_told, true) {
@@ -388,15 +405,15 @@ impl Spool {
                 self.figures.held -= header.tally;
                 self.figures.corrupt += header.tally;
                 self.figures.damaged += 1;
-                None
+                Progress::Lost
             }
         }
     }
 
     /// Gives up what is still unread of a segment.
-    fn lose_rest(&mut self, at: usize, error: Option<io::Error>) {
+    fn lose_rest(&mut self, at: usize, error: Option<io::Error>) -> Progress {
         let is_active = self.active.is_some() && at + 1 == self.segments.len();
-        let Some(segment) = self.segments.get_mut(at) else { return };
+        let Some(segment) = self.segments.get_mut(at) else { return Progress::Stuck };
         let lost = std::mem::take(&mut segment.unread);
         if is_active {
             // What is appended from now on is wanted again.
@@ -419,6 +436,7 @@ impl Spool {
         self.figures.held -= lost;
         self.figures.corrupt += lost;
         self.figures.damaged += 1;
+        Progress::Lost
     }
 
     /// Removes the segments at the front that hold nothing any more; the position is durable before.
@@ -458,7 +476,9 @@ impl Spool {
                 self.bad_bytes = self.bad_bytes.saturating_add(segment.bytes);
             }
         }
-        self.note(self.storage.sync_folder());
+        if self.note(self.storage.sync_folder()).is_some() {
+            self.figures.error = None;
+        }
     }
 
     fn write_position(&mut self) -> io::Result<()> {

@@ -28,6 +28,8 @@ struct World {
     operations: u64,
     /// Bytes that all files may have together.
     room: Option<u64>,
+    /// Whether nothing can be opened.
+    closed: bool,
     reserved: BTreeMap<usize, u64>,
 }
 
@@ -53,6 +55,11 @@ impl Simulated {
     /// Sets how many bytes there is room for.
     pub(super) fn room(&self, bytes: Option<u64>) {
         self.with(|world| world.room = bytes);
+    }
+
+    /// Lets nothing be opened, or everything again.
+    pub(super) fn close(&self, closed: bool) {
+        self.with(|world| world.closed = closed);
     }
 
     /// How many operations are recorded.
@@ -215,8 +222,11 @@ impl Storage for Simulated {
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn StorageFile>> {
-        let file = self.with(|world| world.names.get(name).copied());
+        let (file, closed) = self.with(|world| (world.names.get(name).copied(), world.closed));
         let file = file.ok_or(io::ErrorKind::NotFound)?;
+        if closed {
+            return Err(io::Error::other("too many open files"));
+        }
         Ok(Box::new(SimulatedFile { disk: self.clone(), file }))
     }
 
