@@ -27,8 +27,9 @@ use crate::collect::{
     Sink, WallClock,
 };
 use crate::config::Config;
-use crate::event::{Board, Epoch, EpochPage, Leftover, MarkerKind, leftovers};
+use crate::event::{Board, Epoch, EpochPage, Leftover, MarkerKind, Merged, leftovers};
 use crate::latest::Publisher;
+use crate::logs::limited;
 use crate::sensor::{self, Replayed, SensorParams, Watched};
 use crate::store::writer::{SpoolParams, Tally, Writer, WriterParams, WriterStats};
 use crate::store::{self, Location, StoreError, query::Queries};
@@ -352,7 +353,7 @@ impl Page {
     }
 }
 
-/// What was last seen of the store and the spool.
+/// What was last seen of the store, the spool and the budget of events.
 #[derive(Debug, Default)]
 struct StoreWatch {
     failures: u64,
@@ -372,6 +373,15 @@ impl StoreWatch {
             notice(live, NoticeKind::StoreBack, "the store answers again");
         }
         self.failures = stats.failures;
+        let merging = live.collector.read().merging;
+        if merging > Merged::Nothing {
+            let merging = merging.name();
+            limited!(
+                warn,
+                merging,
+                "more new events than events.per_second: they are merged, their counts stay exact"
+            );
+        }
         if stats.refused_bound.batches > self.refused {
             self.refused = stats.refused_bound.batches;
             notice(live, NoticeKind::SpoolFull, "the spool is full: events are lost, and counted");

@@ -38,7 +38,6 @@ use self::sample::Sampler;
 use self::sessions::Sessions;
 use super::{CollectorStats, Hub, Sink};
 use crate::event::{Batch, Board, Epoch, Leftover, Marker, MarkerKind, Merged, StageSum, Totals};
-use crate::logs::limited;
 use crate::sources::Keyer;
 use crate::verdict::{Detection, Level, Verdict};
 
@@ -241,14 +240,6 @@ impl Recorder {
         stats.packets_per_second = self.pace.per_second();
         stats.open_events = self.coalescer.len() as u64;
         stats.merging = stats.newest.map_or(Merged::Nothing, |time| self.coalescer.merging(time));
-        if stats.merging > Merged::Nothing {
-            let merging = stats.merging.name();
-            limited!(
-                warn,
-                merging,
-                "more new events than events.per_second: they are merged, their counts stay exact"
-            );
-        }
         stats.closed_early = self.coalescer.closed_early();
         stats.open_sessions = self.sessions.len() as u64;
         stats.closed_sessions = self.sessions.closed();
