@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded};
 use phantomnet::event::{Batch, Epoch, Event, Merged};
-use phantomnet::store::writer::{SpoolParams, Writer, WriterParams, WriterStats};
+use phantomnet::store::writer::{SpoolParams, Tally, Writer, WriterParams, WriterStats};
 use phantomnet::store::{Committed, Maintained, Store, StoreError};
 use phantomnet::time::Timestamp;
 use phantomnet::verdict::{Floor, Level};
@@ -285,7 +285,10 @@ fn child_that_will_be_killed() {
         while writeln!(safe, "{received}").is_ok() {
             thread::sleep(Duration::from_micros(300));
             let stats = stats.read();
-            if stats.waiting.batches == 0 {
+            if stats.refused() != Tally::default() {
+                writeln!(File::create(folder.join("refused")).unwrap(), "{run}: {stats:?}")
+                    .unwrap();
+            } else if stats.waiting.batches == 0 {
                 received = stats.received.batches - stats.found.batches;
             }
         }
@@ -327,6 +330,8 @@ fn a_killed_process_loses_nothing_that_it_called_safe() {
         let last = lines.split_inclusive('\n').rfind(|line| line.ends_with('\n'));
         promised.push((epoch(run), last.unwrap().trim().parse::<u64>().unwrap()));
     }
+    let refused = fs::read_to_string(folder.path().join("refused")).unwrap_or_default();
+    assert_eq!(refused, "", "nothing stood in the way of what was written");
     let ledger = Ledger::in_file(&folder.path().join("ledger"));
     let (writer, sender) = ledger.start(&params(folder.path().join("spool"), BOUND));
     let stats = wait_for(&writer, |stats| stats.spooled.batches == 0);
