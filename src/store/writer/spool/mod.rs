@@ -159,7 +159,7 @@ type ReadBatch = Result<Batch, RecordFault>;
 #[derive(Debug)]
 enum Progress {
     /// A batch.
-    Read(Batch),
+    Read(Box<Batch>),
     /// Damage: there is less unread now.
     Lost,
     /// Nothing has changed; it may later.
@@ -275,7 +275,7 @@ impl Spool {
                 break;
             };
             match self.read_in(at) {
-                Progress::Read(batch) => read = Some(batch),
+                Progress::Read(batch) => read = Some(*batch),
                 Progress::Lost => {}
                 Progress::Stuck => return None,
             }
@@ -387,7 +387,7 @@ impl Spool {
                     end: header.before.plus(header.tally),
                     begun: header.begun,
                 });
-                Progress::Read(batch)
+                Progress::Read(Box::new(batch))
             }
             Err(fault) => {
                 if !std::mem::replace(&mut segment.is_told, true) {
