@@ -40,7 +40,7 @@ pub(super) fn write<K: Key>(list: &str, filter: &impl Debug, key: &K) -> String 
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// Reads what [`write`] wrote for the same list and filter; `None` for every other text.
+/// Reads what [`write()`] wrote for the same list and filter; `None` for every other text.
 pub(super) fn read<K: Key>(list: &str, filter: &impl Debug, text: &str) -> Option<K> {
     if text.len() > CURSOR_CHARS_MAX {
         return None;

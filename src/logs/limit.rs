@@ -24,7 +24,7 @@ pub(super) fn leave_out() {
     LEFT_OUT.fetch_add(1, Ordering::Relaxed);
 }
 
-/// The limit of one place in the source: five lines at once, then one in ten seconds. Made by [`limited!`].
+/// The limit of one place in the source: five lines at once, then one in ten seconds. Made by `limited!`.
 #[derive(Debug)]
 pub struct Limited(Mutex<Bucket>);
 

@@ -1,7 +1,7 @@
 //! What the sensor says while it runs: lines for people, for programs, or for the journal.
 //!
 //! A line never waits for its reader: what a slow terminal or a stuck pipe does not take is left out and counted. A line that
-//! traffic or a failing disk can cause again and again goes through [`limited!`], which lets a few through and counts the rest.
+//! traffic or a failing disk can cause again and again goes through `limited!`, which lets a few through and counts the rest.
 //! Values are cut and escaped, whoever wrote them, so that no byte of an attacker can forge a line or speak to a terminal.
 
 mod journal;
