@@ -34,9 +34,10 @@ pub(super) fn number_of(text: &str) -> Option<u8> {
     by_name.map(|(_, number)| *number).or_else(|| plain_number(text))
 }
 
-/// Digits alone, without a sign.
+/// One to three digits, without a sign.
 fn plain_number(text: &str) -> Option<u8> {
-    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
+    let plain = text.len() <= 3 && text.bytes().all(|byte| byte.is_ascii_digit());
+    if plain { text.parse().ok() } else { None }
 }
 
 #[cfg(test)]
@@ -50,7 +51,7 @@ mod tests {
         }
         assert_eq!(number_of("icmpv6"), Some(58));
         assert_eq!(number_of("tcp"), Some(6));
-        for text in ["", "256", "+6", "tcp ", "6.0", "-1"] {
+        for text in ["", "256", "0006", "+6", "tcp ", "6.0", "-1"] {
             assert_eq!(number_of(text), None, "{text}");
         }
     }

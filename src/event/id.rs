@@ -65,6 +65,9 @@ impl fmt::Display for EventId {
     }
 }
 
+/// The most digits that a stored number has.
+const NUMBER_DIGITS_MAX: usize = 19;
+
 /// A text that names no event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be 16 hexadecimal digits, a hyphen and a number, such as 0192a3b4c5d6e7f8-17")]
@@ -77,7 +80,7 @@ impl FromStr for EventId {
         let (epoch, number) = text.split_once('-').ok_or(EventIdError)?;
         let plain = epoch.len() == 16
             && epoch.bytes().all(|byte| byte.is_ascii_hexdigit())
-            && !number.is_empty()
+            && (1..=NUMBER_DIGITS_MAX).contains(&number.len())
             && number.bytes().all(|byte| byte.is_ascii_digit());
         if !plain {
             return Err(EventIdError);
