@@ -118,6 +118,7 @@ fn batch(live: &Live, detection: &Detection) -> Batch {
             stages: vec![StageSum { stage: "decode".into(), came: 5, accounted: 5 }],
         }],
         leftovers: vec![],
+        refused: None,
     }
 }
 

@@ -134,6 +134,7 @@ fn batch(epoch: Epoch, number: u64, rows: u64) -> Batch {
         profiles: Vec::new(),
         markers: Vec::new(),
         leftovers: Vec::new(),
+        refused: None,
     }
 }
 

@@ -218,6 +218,21 @@ CREATE TABLE quarantine (
     PRIMARY KEY (epoch, number)
 );
 
+-- Batches that found no place to wait for the store: refused and counted by the sensor, one right behind the other. The next
+-- batch that was not refused brings the row.
+CREATE TABLE refused_batches (
+    epoch       bigint NOT NULL,
+    first_batch bigint NOT NULL,
+    last_batch  bigint NOT NULL,
+    upto        bigint NOT NULL, -- the largest number of an event in them
+    rows        bigint NOT NULL,
+    packets     bigint NOT NULL,
+    alerts      bigint NOT NULL,
+    markers     bigint NOT NULL, -- how many of accounting they would have brought
+    recorded_at timestamptz NOT NULL,
+    PRIMARY KEY (epoch, last_batch)
+);
+
 -- What retention has removed of packet_logs, by epoch and run of retention.
 CREATE TABLE pruned (
     epoch   bigint      NOT NULL,

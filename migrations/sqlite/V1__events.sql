@@ -213,6 +213,21 @@ CREATE TABLE quarantine (
     PRIMARY KEY (epoch, number)
 );
 
+-- Batches that found no place to wait for the store: refused and counted by the sensor, one right behind the other. The next
+-- batch that was not refused brings the row.
+CREATE TABLE refused_batches (
+    epoch       INTEGER NOT NULL,
+    first_batch INTEGER NOT NULL,
+    last_batch  INTEGER NOT NULL,
+    upto        INTEGER NOT NULL, -- the largest number of an event in them
+    rows        INTEGER NOT NULL,
+    packets     INTEGER NOT NULL,
+    alerts      INTEGER NOT NULL,
+    markers     INTEGER NOT NULL, -- how many of accounting they would have brought
+    recorded_at INTEGER NOT NULL,
+    PRIMARY KEY (epoch, last_batch)
+);
+
 -- What retention has removed of packet_logs, by epoch and run of retention.
 CREATE TABLE pruned (
     epoch   INTEGER      NOT NULL,

@@ -32,6 +32,47 @@ pub struct Batch {
     pub markers: Vec<Marker>,
     /// What this sensor's earlier epochs left that did not end in order. Stored as a marker of their own epoch.
     pub leftovers: Vec<Leftover>,
+    /// Batches right before this one that were refused and counted: no store will ever see them.
+    pub refused: Option<RefusedBatches>,
+}
+
+/// Batches of one epoch, one right behind the other, that found no place to wait for the store. Nothing of them is kept but this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedBatches {
+    /// Number of the first.
+    pub first: u64,
+    /// Number of the last.
+    pub last: u64,
+    /// The largest number of an event up to the end of the last.
+    pub upto: u64,
+    /// Events in them.
+    pub rows: u64,
+    /// The sum of their counts.
+    pub packets: u64,
+    /// The sum of their alerts.
+    pub alerts: u64,
+    /// Markers in them.
+    pub markers: u64,
+}
+
+impl RefusedBatches {
+    /// One batch, and those that it says were refused before it.
+    #[must_use]
+    pub fn of(batch: &Batch) -> Self {
+        let before = batch.refused;
+        let sum = |value: fn(&Self) -> u64, own: u64| before.as_ref().map_or(0, value) + own;
+        let length = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
+        Self {
+            first: before.map_or(batch.number, |before| before.first),
+            last: batch.number,
+            upto: sum(|before| before.upto, 0)
+                .max(batch.events.last().map_or(0, |last| last.number)),
+            rows: sum(|before| before.rows, length(batch.events.len())),
+            packets: sum(|before| before.packets, batch.packets()),
+            alerts: sum(|before| before.alerts, batch.alerts()),
+            markers: sum(|before| before.markers, length(batch.markers.len())),
+        }
+    }
 }
 
 impl Batch {
@@ -63,5 +104,6 @@ impl Batch {
             && self.profiles.is_empty()
             && self.markers.is_empty()
             && self.leftovers.is_empty()
+            && self.refused.is_none()
     }
 }

@@ -17,7 +17,7 @@ use crate::features::FeatureVector;
 use crate::time::Timestamp;
 use crate::verdict::{Floor, Level};
 
-pub use batch::Batch;
+pub use batch::{Batch, RefusedBatches};
 pub use board::Board;
 pub use id::{Epoch, EventId, EventIdError};
 pub use marker::{DetectionRecord, Marker, MarkerKind, StageSum, Totals};

@@ -86,6 +86,7 @@ impl Stream {
             profiles,
             markers: vec![marker],
             leftovers: Vec::new(),
+            refused: None,
         }
     }
 

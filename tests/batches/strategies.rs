@@ -53,6 +53,7 @@ fn assemble(epoch: Epoch, parts: Vec<Part>) -> Vec<Batch> {
             profiles: part.profiles,
             markers: Vec::new(),
             leftovers: Vec::new(),
+            refused: None,
         };
         if number == 1 {
             batch.markers.push(marker(&mut markers, MarkerKind::Start, totals, 0));

@@ -275,6 +275,20 @@ impl Model {
         for change in &batch.profiles {
             self.profile(change, now);
         }
+        if let Some(r) = &batch.refused {
+            let row = json!([
+                r.last,
+                epoch,
+                r.first,
+                r.upto,
+                r.rows,
+                r.packets,
+                r.alerts,
+                r.markers,
+                micros(now)
+            ]);
+            self.insert("refused_batches", values(row));
+        }
         let left = batch.leftovers.iter().map(|left| (left.epoch, left.marker()));
         let own = batch.markers.iter().map(|marker| (batch.epoch, marker.clone()));
         for (epoch, m) in left.chain(own) {

@@ -42,7 +42,7 @@ pub(crate) enum Kind {
 
 use Kind::{Address, Double, Features, Flag, Integer, Moment, Rules, Single, Text};
 
-pub(crate) const TABLES: [Table; 11] = [
+pub(crate) const TABLES: [Table; 12] = [
     Table {
         name: "packet_logs",
         key: 3,
@@ -238,6 +238,21 @@ pub(crate) const TABLES: [Table; 11] = [
         ],
     },
     Table {
+        name: "refused_batches",
+        key: 1,
+        columns: &[
+            ("last_batch", Integer),
+            ("epoch", Integer),
+            ("first_batch", Integer),
+            ("upto", Integer),
+            ("rows", Integer),
+            ("packets", Integer),
+            ("alerts", Integer),
+            ("markers", Integer),
+            ("recorded_at", Moment),
+        ],
+    },
+    Table {
         name: "models",
         key: 1,
         columns: &[
@@ -259,7 +274,7 @@ pub(crate) const TABLES: [Table; 11] = [
 
 /// The table of that name.
 pub(crate) fn table(name: &str) -> &'static Table {
-    static ALL: [Table; 11] = TABLES;
+    static ALL: [Table; 12] = TABLES;
     ALL.iter().find(|table| table.name == name).expect("there is such a table")
 }
 

@@ -30,6 +30,7 @@ pub(crate) fn batch(epoch: Epoch, number: u64, events: Vec<Event>) -> Batch {
         profiles: Vec::new(),
         markers: Vec::new(),
         leftovers: Vec::new(),
+        refused: None,
     }
 }
 

@@ -521,6 +521,7 @@ fn ledgers_tell_the_newest_epochs_first() {
             "INSERT INTO epochs (epoch, sensor, started_at, batches, rows, packets, alerts, quarantined_rows) VALUES ({one}, 'a', {at}, 3, 30, 300, 5, 1);
              INSERT INTO epochs (epoch, sensor, started_at, ended_at, state) VALUES ({two}, 'b', {at}, {at}, 2);
              INSERT INTO pruned (epoch, at, upto, rows, packets, alerts) VALUES ({one}, {at}, 4, 4, 40, 0), ({one}, {at}, 6, 2, 20, 0);
+             INSERT INTO refused_batches VALUES ({one}, 4, 6, 50, 20, 200, 0, 1, {at}), ({one}, 8, 8, 60, 1, 2, 0, 0, {at});
              INSERT INTO accounting VALUES ({one}, 0, {at}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, '[]');
              INSERT INTO accounting VALUES ({one}, 7, {at}, 1, 11, 12, 13, 14, 15, 16, 17, 18, 19, '[{{\"stage\":\"ring\",\"came\":5,\"accounted\":5}}]');"
         ));
@@ -532,6 +533,7 @@ fn ledgers_tell_the_newest_epochs_first() {
         assert_eq!((first.epoch, first.ended), (rows::epoch(1), None));
         assert_eq!((first.batches, first.rows, first.packets, first.alerts), (3, 30, 300, 5));
         assert_eq!((first.quarantined_rows, first.pruned_rows, first.pruned_packets), (1, 6, 60));
+        assert_eq!((first.refused_rows, first.refused_packets), (21, 202));
         let marker = first.last_marker.as_ref().unwrap();
         assert_eq!(
             (marker.number, marker.totals.dequeued, marker.totals.event_alerts),

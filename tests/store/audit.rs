@@ -6,7 +6,7 @@ use phantomnet::event::{Batch, Leftover};
 use phantomnet::store::{AuditReport, EpochAudit, audit};
 use proptest::prelude::*;
 
-use super::{NOW, epoch, for_any_stream};
+use super::{NOW, epoch, for_any_stream, refuse};
 use crate::batches::Stream;
 use crate::places::Place;
 
@@ -65,6 +65,40 @@ fn whatever_batches_come_the_audit_is_clean() {
             prop_assert_eq!(found.markers, u64::try_from(markers).unwrap());
             Ok(())
         });
+    }
+}
+
+#[test]
+fn whatever_batches_are_refused_the_loss_is_stated_and_nothing_differs() {
+    for place in Place::all() {
+        for_any_stream(&place, |place, batches| {
+            let kept = refuse(batches, |batch| batch.number * 2_654_435_761 >> 7 & 3 > 0);
+            commit(place, &kept);
+            let report = audited(place);
+            prop_assert!(report.is_clean(), "{}: {}", place.name(), report.render());
+            let found = only(report);
+            let sum = |batches: &[Batch]| {
+                batches.iter().map(|batch| batch.packets() + batch.alerts()).sum::<u64>()
+            };
+            prop_assert_eq!(found.lost, sum(batches) - sum(&kept));
+            prop_assert_eq!(found.refused.packets + found.refused.alerts, found.lost);
+            prop_assert!(found.ended);
+            Ok(())
+        });
+    }
+}
+
+#[test]
+fn a_batch_that_is_missing_and_was_not_refused_is_found() {
+    for place in Place::all() {
+        let batches = epoch(1);
+        assert!(batches.len() > 2, "one may be refused, one goes missing, one is left");
+        let mut kept = refuse(&batches, |batch| batch.number == 1);
+        kept.remove(0);
+        commit(&place, &kept);
+        let found = only(audited(&place));
+        assert!(!found.is_clean(), "{}", place.name());
+        says(&found, "missing");
     }
 }
 

@@ -163,6 +163,10 @@ struct ShownLedger {
     quarantined_rows: u64,
     pruned_rows: u64,
     pruned_packets: u64,
+    /// Events in batches that found no place to wait for the store: they are lost.
+    refused_rows: u64,
+    /// Packets in them.
+    refused_packets: u64,
     last_marker: Option<ShownMarker>,
 }
 
@@ -368,6 +372,8 @@ impl From<&EpochLedger> for ShownLedger {
             quarantined_rows: ledger.quarantined_rows,
             pruned_rows: ledger.pruned_rows,
             pruned_packets: ledger.pruned_packets,
+            refused_rows: ledger.refused_rows,
+            refused_packets: ledger.refused_packets,
             last_marker: ledger.last_marker.as_ref().map(ShownMarker::from),
         }
     }

@@ -146,6 +146,7 @@ fn empty(sensor: Box<str>, epoch: Epoch, number: u64) -> Batch {
         profiles: Vec::new(),
         markers: Vec::new(),
         leftovers: Vec::new(),
+        refused: None,
     }
 }
 

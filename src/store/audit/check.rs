@@ -2,7 +2,7 @@
 
 use super::facts::{Facts, Sums};
 use super::report::EpochAudit;
-use crate::event::{Marker, MarkerKind};
+use crate::event::{Marker, MarkerKind, RefusedBatches};
 
 /// How many differences are put into words; more are only counted.
 const DIFFERENCES_MAX: usize = 20;
@@ -15,6 +15,7 @@ pub(super) fn check(facts: &Facts) -> EpochAudit {
     }
     let row = facts.row.as_ref();
     let mut checking = Checking { facts, quarantined, found: Found::default() };
+    let refused = refused(facts, u64::MAX);
     checking.committed_rows();
     checking.ledger();
     checking.numbers();
@@ -35,6 +36,7 @@ pub(super) fn check(facts: &Facts) -> EpochAudit {
         committed: facts.ledger.committed,
         stored: facts.rows.all,
         quarantined,
+        refused,
         pruned: facts.pruned,
         doubled: facts.rows.all.rows.saturating_sub(facts.rows.distinct) + facts.quarantined_too,
         lost: lost(facts, quarantined),
@@ -49,7 +51,17 @@ fn last(facts: &Facts) -> Option<&Marker> {
     end.or_else(|| facts.markers.iter().max_by_key(|marker| marker.totals.dequeued))
 }
 
-/// Packets (and verdicts about victims) that the last marker says were judged and that are nowhere.
+/// What was in refused batches, as far as their events' numbers go up to `upto`.
+fn refused(facts: &Facts, upto: u64) -> Sums {
+    let mut sums = Sums::default();
+    for refused in facts.refused.iter().filter(|refused| refused.upto <= upto) {
+        let RefusedBatches { rows, packets, alerts, .. } = *refused;
+        sums += Sums { rows, packets, alerts };
+    }
+    sums
+}
+
+/// Packets (and verdicts about victims) that the last marker says were judged and that are in no row and no count of the store.
 fn lost(facts: &Facts, quarantined: Sums) -> u64 {
     let Some(Marker { totals, .. }) = last(facts) else { return 0 };
     let mut there = facts.rows.all;
@@ -101,11 +113,17 @@ impl Checking<'_> {
 
     fn ledger(&mut self) {
         let Facts { ledger, row, .. } = self.facts;
-        if ledger.batches != ledger.last {
-            let missing = ledger.last.saturating_sub(ledger.batches);
+        let refused: u64 = self
+            .facts
+            .refused
+            .iter()
+            .map(|range| (range.last + 1).saturating_sub(range.first))
+            .sum();
+        if ledger.batches + refused != ledger.last {
+            let missing = ledger.last.saturating_sub(ledger.batches + refused);
             self.found.add(|| {
                 format!(
-                    "batches: {} of {} are in the ledger, {missing} missing",
+                    "batches: {} of {} are in the ledger, {refused} were refused, {missing} missing",
                     ledger.batches, ledger.last
                 )
             });
@@ -131,8 +149,10 @@ impl Checking<'_> {
             self.found.add(|| format!("numbers: {doubled} events are there more than once"));
         }
         let in_quarantine = quarantine.last().map_or(0, |(number, _)| *number);
-        let last = rows.last.max(in_quarantine).max(*pruned_upto);
-        let accounted = (rows.distinct + pruned.rows + count(quarantine.len()))
+        let upto = self.facts.refused.last().map_or(0, |refused| refused.upto);
+        let last = rows.last.max(in_quarantine).max(*pruned_upto).max(upto);
+        let refused = refused(self.facts, u64::MAX).rows;
+        let accounted = (rows.distinct + pruned.rows + count(quarantine.len()) + refused)
             .saturating_sub(*quarantined_too);
         if accounted < last {
             self.found.add(|| format!("numbers: {} of 1 to {last} are nowhere", last - accounted));
@@ -146,11 +166,18 @@ impl Checking<'_> {
         let mut quarantine = self.facts.quarantine.iter().peekable();
         let mut quarantined = Sums::default();
         let mut before = 0;
+        // Those that were in refused batches can't be here.
+        let mut excused: u64 = self.facts.refused.iter().map(|refused| refused.markers).sum();
         for marker in &self.facts.markers {
             // A later start does not know how far the dead one had counted.
-            if marker.number != number && marker.kind != MarkerKind::Crashed {
-                self.found
-                    .add(|| format!("markers: {number} is missing, {} comes next", marker.number));
+            let gap = marker.number.abs_diff(number);
+            if gap > 0 && marker.kind != MarkerKind::Crashed {
+                if gap > excused {
+                    self.found.add(|| {
+                        format!("markers: {number} is missing, {} comes next", marker.number)
+                    });
+                }
+                excused = excused.saturating_sub(gap);
             }
             number = marker.number + 1;
             if marker.totals.unaccounted() != 0 {
@@ -186,6 +213,7 @@ impl Checking<'_> {
         // No row has a number below 1.
         let mut there = self.facts.rows.upto.get(&totals.events).copied().unwrap_or_default();
         there += quarantined;
+        there += refused(self.facts, totals.events);
         there += self.facts.pruned;
         let said = Sums {
             rows: totals.events,
@@ -209,7 +237,10 @@ impl Checking<'_> {
         let begins = match markers.first().map(|first| first.kind) {
             Some(MarkerKind::Start) => true,
             Some(MarkerKind::Crashed) => ledger.batches == 0,
-            Some(MarkerKind::Running | MarkerKind::End) | None => false,
+            Some(MarkerKind::Running | MarkerKind::End) => {
+                self.facts.refused.first().is_some_and(|refused| refused.first == 1)
+            }
+            None => false,
         };
         if !begins {
             self.found.add(|| "markers: the first is not that of the start".to_owned());

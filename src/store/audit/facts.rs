@@ -5,7 +5,7 @@ use std::ops::AddAssign;
 
 use serde::Serialize;
 
-use crate::event::{Epoch, Marker, MarkerKind, StageSum, Totals};
+use crate::event::{Epoch, Marker, MarkerKind, RefusedBatches, StageSum, Totals};
 use crate::time::Timestamp;
 
 /// Rows of events, and the sums over them.
@@ -49,6 +49,8 @@ pub(super) struct Facts {
     pub(super) quarantine: Vec<(u64, Sums)>,
     /// Numbers that are in quarantine and among the rows.
     pub(super) quarantined_too: u64,
+    /// Batches that were refused, ascending.
+    pub(super) refused: Vec<RefusedBatches>,
     pub(super) pruned: Sums,
     /// The largest number that was pruned; 0 for none.
     pub(super) pruned_upto: u64,
@@ -157,6 +159,16 @@ pub(super) fn marker(
         // Stages that can't be read are a sum that does not hold.
         stages: serde_json::from_str(stages).unwrap_or_else(|_damaged| unreadable()),
     }
+}
+
+/// The columns of `refused_batches`, in the order of [`refused`].
+pub(super) const REFUSED_COLUMNS: &str =
+    "first_batch, last_batch, upto, rows, packets, alerts, markers";
+
+/// Refused batches from their row.
+pub(super) fn refused(columns: [i64; 7]) -> RefusedBatches {
+    let [first, last, upto, rows, packets, alerts, markers] = columns.map(count);
+    RefusedBatches { first, last, upto, rows, packets, alerts, markers }
 }
 
 /// A stored count; what was made negative by hand is none that anything agrees with.

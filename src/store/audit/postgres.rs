@@ -8,7 +8,8 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, IsolationLevel, Row, Transaction};
 
 use super::facts::{
-    EpochRow, Facts, Ledger, MARKER_COLUMNS, Recount, Sums, add_up, bounds, count, marker,
+    EpochRow, Facts, Ledger, MARKER_COLUMNS, REFUSED_COLUMNS, Recount, Sums, add_up, bounds, count,
+    marker, refused,
 };
 use crate::event::{Epoch, Marker};
 use crate::store::StoreError;
@@ -88,6 +89,10 @@ async fn read_epoch(
     let rows = recount(transaction, stored, &bounds(&markers)).await?;
     let quarantine = transaction.query(QUARANTINE, of_epoch).await?;
     let quarantined_too = transaction.query_one(QUARANTINED_TOO, of_epoch).await?;
+    let query = format!(
+        "SELECT {REFUSED_COLUMNS} FROM refused_batches WHERE epoch = $1 ORDER BY last_batch"
+    );
+    let refused_batches = transaction.query(&query, of_epoch).await?;
     let pruned = transaction.query_one(PRUNED, of_epoch).await?;
     Ok(Facts {
         epoch,
@@ -100,6 +105,10 @@ async fn read_epoch(
             .map(|row| (count(row.get(0)), Sums::stored(1, row.get(1), row.get(2))))
             .collect(),
         quarantined_too: count(quarantined_too.get(0)),
+        refused: refused_batches
+            .iter()
+            .map(|row| refused(std::array::from_fn(|at| row.get(at))))
+            .collect(),
         pruned: sums(&pruned, 0),
         pruned_upto: count(pruned.get(3)),
         minutes,

@@ -44,12 +44,14 @@ pub struct EpochAudit {
     pub stored: Sums,
     /// What is in quarantine.
     pub quarantined: Sums,
+    /// What was in batches that found no place to wait for the store; it is lost.
+    pub refused: Sums,
     /// What retention has removed.
     pub pruned: Sums,
     /// Events that are there more than once.
     pub doubled: u64,
-    /// Packets (and verdicts about victims) that the last marker says were judged and that are in no row and no counter: 0 for
-    /// an epoch that ended in order. What an epoch without an end judged after its last marker is unknown.
+    /// Packets (and verdicts about victims) that the last marker says were judged and that the store does not have: those of
+    /// [`Self::refused`], and of what a crash has taken. What an epoch without an end judged after its last marker is unknown.
     pub lost: u64,
     /// The first sums that do not hold, in words.
     pub differences: Vec<String>,
@@ -111,6 +113,7 @@ impl EpochAudit {
             ("committed", self.committed),
             ("stored", self.stored),
             ("quarantined", self.quarantined),
+            ("refused", self.refused),
             ("pruned", self.pruned),
         ];
         for (name, Sums { rows, packets, alerts }) in sums {

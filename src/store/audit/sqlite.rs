@@ -6,9 +6,10 @@ use std::path::Path;
 use rusqlite::{Connection, Error, OptionalExtension as _, Row, params};
 
 use super::facts::{
-    EpochRow, Facts, Ledger, MARKER_COLUMNS, Recount, Sums, add_up, bounds, count, marker,
+    EpochRow, Facts, Ledger, MARKER_COLUMNS, REFUSED_COLUMNS, Recount, Sums, add_up, bounds, count,
+    marker, refused,
 };
-use crate::event::{Epoch, Marker};
+use crate::event::{Epoch, Marker, RefusedBatches};
 use crate::store::sqlite::{fault, moment, open_to_read};
 use crate::store::{StoreError, migrations};
 
@@ -75,6 +76,7 @@ fn read_epoch(
         rows,
         quarantine: quarantine(connection, stored)?,
         quarantined_too: count(quarantined_too),
+        refused: refused_batches(connection, stored)?,
         pruned,
         pruned_upto,
         minutes,
@@ -124,6 +126,21 @@ fn quarantine(connection: &Connection, epoch: i64) -> Result<Vec<(u64, Sums)>, E
     let mut statement = connection.prepare_cached(QUARANTINE)?;
     let rows = statement.query_map(params![epoch], |row| {
         Ok((count(row.get(0)?), Sums::stored(1, row.get(1)?, row.get(2)?)))
+    })?;
+    rows.collect()
+}
+
+fn refused_batches(connection: &Connection, epoch: i64) -> Result<Vec<RefusedBatches>, Error> {
+    let query = format!(
+        "SELECT {REFUSED_COLUMNS} FROM refused_batches WHERE epoch = ?1 ORDER BY last_batch"
+    );
+    let mut statement = connection.prepare_cached(&query)?;
+    let rows = statement.query_map([epoch], |row| {
+        let mut columns = [0; 7];
+        for (at, column) in columns.iter_mut().enumerate() {
+            *column = row.get(at)?;
+        }
+        Ok(refused(columns))
     })?;
     rows.collect()
 }

@@ -16,8 +16,8 @@ use super::connection::prepare_all;
 use super::copy::micros;
 use crate::address::Address;
 use crate::event::{
-    Batch, DetectionRecord, Epoch, Event, Incident, Marker, MarkerKind, ProfileChange, Session,
-    StageSum,
+    Batch, DetectionRecord, Epoch, Event, Incident, Marker, MarkerKind, ProfileChange,
+    RefusedBatches, Session, StageSum,
 };
 use crate::store::minutes::{MinuteSums, POSTGRES_ADD};
 use crate::store::printable::printable;
@@ -34,6 +34,7 @@ pub(super) struct Statements {
     incidents: Statement,
     profiles: Statement,
     accounting: Statement,
+    refused: Statement,
     epoch_left: Statement,
     epoch_end: Statement,
     event_rules: Statement,
@@ -45,8 +46,9 @@ impl Statements {
         let inserts = [MODELS, SESSIONS, INCIDENTS, PROFILES, ACCOUNTING, EVENT_RULES];
         let inserts = inserts.map(|insert| statement(&insert));
         let inserts = prepare_all(client, inserts.each_ref().map(String::as_str));
-        let others = prepare_all(client, [EPOCH_LEFT, EPOCH_END, POSTGRES_ADD]);
-        let (inserts, [epoch_left, epoch_end, minutes]) = try_join(inserts, others).await?;
+        let others = prepare_all(client, [REFUSED, EPOCH_LEFT, EPOCH_END, POSTGRES_ADD]);
+        let (inserts, [refused, epoch_left, epoch_end, minutes]) =
+            try_join(inserts, others).await?;
         let [models, sessions, incidents, profiles, accounting, event_rules] = inserts;
         Ok(Self {
             models,
@@ -54,6 +56,7 @@ impl Statements {
             incidents,
             profiles,
             accounting,
+            refused,
             epoch_left,
             epoch_end,
             event_rules,
@@ -81,6 +84,9 @@ impl<'a> Records<'a> {
         if !batch.incidents.is_empty() {
             let latest = last_of_each(&batch.incidents, |incident| incident.number);
             list.push((&statements.incidents, incidents(epoch, now, &latest)));
+        }
+        if let Some(before) = &batch.refused {
+            list.push((&statements.refused, refused(epoch, now, before)));
         }
         for left in &batch.leftovers {
             // It may have died before anything of it was stored.
@@ -125,6 +131,9 @@ impl<'a> Records<'a> {
         join_all(executions).await.into_iter().try_for_each(|answer| answer.map(drop))
     }
 }
+
+const REFUSED: &str = "INSERT INTO refused_batches (epoch, first_batch, last_batch, upto, rows, packets, alerts, markers, recorded_at) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING";
 
 const EPOCH_LEFT: &str =
     "INSERT INTO epochs (epoch, sensor, started_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
@@ -428,6 +437,13 @@ fn profiles(now: Timestamp, profiles: &[ProfileChange]) -> Vec<Value> {
         level(profiles, |p| &p.levels, 2),
         level(profiles, |p| &p.levels, 3),
     ]
+}
+
+fn refused(epoch: i64, now: Timestamp, refused: &RefusedBatches) -> Vec<Value> {
+    let RefusedBatches { first, last, upto, rows, packets, alerts, markers } = *refused;
+    let counts = [first, last, upto, rows, packets, alerts, markers].map(big);
+    let values = std::iter::once(epoch).chain(counts).map(|value| Box::new(value) as Value);
+    values.chain([Box::new(system_time(now)) as Value]).collect()
 }
 
 /// An epoch as it begins.

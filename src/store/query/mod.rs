@@ -330,6 +330,10 @@ pub struct EpochLedger {
     pub pruned_rows: u64,
     /// The sum of the removed rows' counts.
     pub pruned_packets: u64,
+    /// Events in batches that found no place to wait for the store: they are lost.
+    pub refused_rows: u64,
+    /// The sum of their counts.
+    pub refused_packets: u64,
 }
 
 /// Calls the same method of whichever store it is.

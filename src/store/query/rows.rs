@@ -332,6 +332,8 @@ pub(in crate::store) fn ledger(row: &dyn Columns) -> Result<EpochLedger, OddRow>
         quarantined_rows: at.number()?,
         pruned_rows: at.number()?,
         pruned_packets: at.number()?,
+        refused_rows: at.number()?,
+        refused_packets: at.number()?,
         last_marker: marker(&mut at)?,
     })
 }

@@ -84,6 +84,7 @@ impl Writing<'_> {
         records::sessions(transaction, batch, *now)?;
         records::incidents(transaction, batch, *now)?;
         records::profiles(transaction, &batch.profiles, *now)?;
+        records::refused(transaction, batch, *now)?;
         records::markers(transaction, batch)?;
         Ok(Committed {
             already: false,

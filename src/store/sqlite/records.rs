@@ -6,7 +6,7 @@ use rusqlite::{Connection, Error, params};
 
 use super::codec::{address_bytes, micros, write_rules};
 use super::commit::as_stored;
-use crate::event::{Batch, DetectionRecord, MarkerKind, ProfileChange};
+use crate::event::{Batch, DetectionRecord, MarkerKind, ProfileChange, RefusedBatches};
 use crate::store::printable::printable;
 use crate::time::Timestamp;
 
@@ -126,6 +126,19 @@ pub(super) fn profiles(
     Ok(())
 }
 
+/// What the sensor had to refuse right before this batch.
+pub(super) fn refused(connection: &Connection, batch: &Batch, now: Timestamp) -> Result<(), Error> {
+    let Some(refused) = batch.refused else { return Ok(()) };
+    let RefusedBatches { first, last, upto, rows, packets, alerts, markers } = refused;
+    let [first, last, upto, rows, packets, alerts, markers] =
+        [first, last, upto, rows, packets, alerts, markers].map(as_stored);
+    let (epoch, recorded) = (batch.epoch.stored(), micros(now));
+    connection
+        .prepare_cached(REFUSED)?
+        .execute(params![epoch, first, last, upto, rows, packets, alerts, markers, recorded])?;
+    Ok(())
+}
+
 /// Sums at points of the stream; the last of an epoch says how it ended.
 pub(super) fn markers(connection: &Connection, batch: &Batch) -> Result<(), Error> {
     let mut insert = connection.prepare_cached(MARKER)?;
@@ -205,6 +218,9 @@ const PROFILE: &str = "INSERT INTO source_profiles (source, tenant, time, last_t
 const MARKER: &str = "INSERT OR REPLACE INTO accounting (epoch, number, at, kind, dequeued, packets, victims, sampled_out, open_packets, \
      open_alerts, events, event_packets, event_alerts, stages) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+
+const REFUSED: &str = "INSERT OR IGNORE INTO refused_batches (epoch, first_batch, last_batch, upto, rows, packets, alerts, markers, \
+     recorded_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 
 const EPOCH_LEFT: &str =
     "INSERT OR IGNORE INTO epochs (epoch, sensor, started_at) VALUES (?1, ?2, ?3)";

@@ -11,7 +11,7 @@ use super::params::WriterParams;
 use super::spool::{Refusal, Spool};
 use super::stats::{BATCH_ROWS_BOUNDS, COMMIT_NANOS_BOUNDS, Tally, WriterStats};
 use super::{IN_HAND_MAX, StoreError};
-use crate::event::{Batch, Board};
+use crate::event::{Batch, Board, RefusedBatches};
 
 /// Receives, keeps and hands over.
 pub(super) struct Intake {
@@ -29,8 +29,8 @@ pub(super) struct Intake {
     stop: Option<Sender<()>>,
     waiting_max: usize,
     stop_within: Duration,
-    /// Whether the last spill ended with a batch refused.
-    is_refusing: bool,
+    /// Batches refused since the last one that was not: the next one says so to the store.
+    refusing: Option<RefusedBatches>,
     /// Why the committer ended before its time.
     gave_up: Option<StoreError>,
     sums: Sums,
@@ -78,7 +78,7 @@ impl Intake {
             stop: Some(stop),
             waiting_max: params.waiting_max,
             stop_within: params.stop_within,
-            is_refusing: false,
+            refusing: None,
             gave_up: None,
             sums: Sums::default(),
             stats,
@@ -158,7 +158,9 @@ impl Intake {
         self.memory.len() + self.in_hand.iter().filter(|each| !each.is_spooled).count()
     }
 
-    fn receive(&mut self, batch: Batch) {
+    fn receive(&mut self, mut batch: Batch) {
+        let were_refused = self.refusing.is_some();
+        batch.refused = self.refusing.take();
         let tally = Tally::of(&batch);
         self.sums.received += tally;
         if self.spool.is_none() && self.gave_up.is_some() {
@@ -170,7 +172,7 @@ impl Intake {
             if self.spool.is_some()
                 && (follows || self.is_away() || self.in_memory() > self.waiting_max)
             {
-                self.spill();
+                self.spill(were_refused);
             }
         }
         self.publish(|_| {});
@@ -178,18 +180,19 @@ impl Intake {
 
     /// Writes everything that is in memory alone to the spool, oldest first. What does not fit stays in memory, if it may;
     /// if not, the newest is refused.
-    fn spill(&mut self) {
+    fn spill(&mut self, were_refused: bool) {
         let Err(refusal) = self.spill_all() else {
-            if std::mem::take(&mut self.is_refusing) {
+            if were_refused {
                 tracing::info!("the spool takes batches again");
             }
             return;
         };
         if self.in_memory() > self.waiting_max {
             let Some(newest) = self.memory.pop_back() else { return };
-            if !std::mem::replace(&mut self.is_refusing, true) {
+            if !were_refused {
                 tracing::warn!(why = %refusal, "new batches are refused, and counted");
             }
+            self.refusing = Some(RefusedBatches::of(&newest.batch));
             self.refuse(&newest, &refusal);
         }
     }
@@ -261,7 +264,7 @@ impl Intake {
         self.work = None;
         self.done = never();
         if self.spool.is_some() {
-            self.spill();
+            self.spill(false);
         } else {
             for waiting in self.in_hand.drain(..).chain(self.memory.drain(..)) {
                 self.sums.waiting -= waiting.tally;

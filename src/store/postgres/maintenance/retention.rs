@@ -193,7 +193,7 @@ impl Run<'_> {
         for row in &gone {
             let epoch: i64 = row.get(0);
             let of_epoch = format!("epoch = {epoch}");
-            for table in ["ingest_batches", "accounting", "quarantine", "pruned"] {
+            for table in OF_EPOCH {
                 if !self.delete(table, &of_epoch).await? {
                     return Ok(false);
                 }
@@ -267,8 +267,12 @@ fn add(counted: &[Row], done: &mut Maintained) -> u64 {
     sum(0)
 }
 
+/// What proves a run complete.
+const OF_EPOCH: [&str; 5] =
+    ["ingest_batches", "accounting", "quarantine", "refused_batches", "pruned"];
+
 /// Every table but those of events and their rules.
-const OTHER_TABLES: [&str; 11] = [
+const OTHER_TABLES: [&str; 12] = [
     "event_minutes",
     "epochs",
     "sessions",
@@ -277,6 +281,7 @@ const OTHER_TABLES: [&str; 11] = [
     "ingest_batches",
     "accounting",
     "quarantine",
+    "refused_batches",
     "pruned",
     "labels",
     "models",

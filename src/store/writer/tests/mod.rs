@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use self::sample::batch;
 use self::scripted::{Answer, Scripted};
 use super::{Clock, SpoolParams, Tally, Writer, WriterParams, WriterStats};
-use crate::event::Batch;
+use crate::event::{Batch, RefusedBatches};
 use crate::store::StoreError;
 use crate::time::Timestamp;
 
@@ -282,10 +282,16 @@ fn a_spool_that_is_full_refuses_the_newest_and_says_so() {
     assert_eq!(stats.waiting.batches, 4, "memory is used as well");
     store.stay_away(false);
     wait_for(&writer, |stats| stats.committed.plus(stats.refused()) == stats.received);
+    sender.send(batch(301, 5)).unwrap();
     let (stats, _) = stop(writer, sender);
     let committed = store.committed();
-    let kept = 300 - stats.refused_bound.batches;
-    assert_eq!(committed, (1..=kept).collect::<Vec<_>>(), "the newest were refused");
+    let Tally { batches, rows, packets, alerts } = stats.refused_bound;
+    let kept = 300 - batches;
+    assert_eq!(committed, (1..=kept).chain([301]).collect::<Vec<_>>(), "the newest were refused");
+    let upto = batch(300, 5).events.last().unwrap().number;
+    let said =
+        RefusedBatches { first: kept + 1, last: 300, upto, rows, packets, alerts, markers: 0 };
+    assert_eq!(store.refused(), [said], "the next batch says what was lost before it");
 }
 
 #[test]

@@ -24,6 +24,7 @@ pub(in super::super) fn batch(number: u64, rows: usize) -> Batch {
         profiles: Vec::new(),
         markers: Vec::new(),
         leftovers: Vec::new(),
+        refused: None,
     }
 }
 

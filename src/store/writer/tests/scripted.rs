@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use crate::event::Batch;
+use crate::event::{Batch, RefusedBatches};
 use crate::store::writer::Opener;
 use crate::store::{Committed, Maintained, Store, StoreError};
 use crate::time::Timestamp;
@@ -53,6 +53,7 @@ struct Tables {
     /// The ledger: numbers in the order of their commits.
     committed: Vec<u64>,
     rows: BTreeMap<u64, usize>,
+    refused: Vec<RefusedBatches>,
     script: VecDeque<Answer>,
     away: bool,
     let_go: bool,
@@ -103,6 +104,11 @@ impl Scripted {
         self.with(|tables| tables.rows.clone())
     }
 
+    /// What committed batches said was refused before them.
+    pub(super) fn refused(&self) -> Vec<RefusedBatches> {
+        self.with(|tables| tables.refused.clone())
+    }
+
     pub(super) fn opened(&self) -> u64 {
         self.with(|tables| tables.opened)
     }
@@ -122,6 +128,7 @@ impl Tables {
         if !already {
             self.committed.push(batch.number);
             self.rows.insert(batch.number, batch.events.len());
+            self.refused.extend(batch.refused);
         }
         Committed { already, ..Committed::default() }
     }
