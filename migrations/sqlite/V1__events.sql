@@ -213,6 +213,35 @@ CREATE TABLE quarantine (
     PRIMARY KEY (epoch, number)
 );
 
+-- Rows of ingest_batches that are old, added up; and how many rows of accounting were thinned out. A batch up to `upto` was
+-- committed, if it was not refused.
+CREATE TABLE folded_batches (
+    sensor              TEXT NOT NULL,
+    epoch               INTEGER NOT NULL,
+    upto                INTEGER NOT NULL, -- the largest batch_no
+    batches             INTEGER NOT NULL,
+    rows                INTEGER NOT NULL,
+    packets             INTEGER NOT NULL,
+    alerts              INTEGER NOT NULL,
+    quarantined_rows    INTEGER NOT NULL,
+    quarantined_packets INTEGER NOT NULL,
+    quarantined_alerts  INTEGER NOT NULL,
+    markers_upto        INTEGER NOT NULL DEFAULT -1, -- the largest number of a marker that was looked at
+    markers             INTEGER NOT NULL DEFAULT 0,  -- how many were removed
+    PRIMARY KEY (sensor, epoch)
+);
+
+-- What was committed of each run, folded or not.
+CREATE VIEW ledger AS
+SELECT sensor, epoch, sum(batches) AS batches, max(upto) AS upto,
+       sum(rows) AS rows, sum(packets) AS packets, sum(alerts) AS alerts, sum(quarantined_rows) AS quarantined_rows, sum(quarantined_packets) AS quarantined_packets, sum(quarantined_alerts) AS quarantined_alerts
+FROM (SELECT sensor, epoch, 1 AS batches, batch_no AS upto, rows, packets, alerts,
+             quarantined_rows, quarantined_packets, quarantined_alerts FROM ingest_batches
+      UNION ALL
+      SELECT sensor, epoch, batches, upto, rows, packets, alerts,
+             quarantined_rows, quarantined_packets, quarantined_alerts FROM folded_batches) AS parts
+GROUP BY sensor, epoch;
+
 -- Batches that found no place to wait for the store: refused and counted by the sensor, one right behind the other. The next
 -- batch that was not refused brings the row.
 CREATE TABLE refused_batches (

@@ -12,6 +12,7 @@
 //! Both stores keep one contract, proven by one conformance suite (`tests/store.rs`).
 
 mod audit;
+mod fold;
 mod location;
 mod migrations;
 pub mod minutes;

@@ -132,10 +132,10 @@ fn what_is_too_old_is_removed_and_counted() {
     assert_eq!(database.psql("SELECT epoch, number FROM labels"), "1|2");
     let second = epoch(2).stored();
     assert_eq!(database.psql("SELECT epoch FROM epochs"), second.to_string());
-    assert_eq!(database.psql("SELECT DISTINCT epoch FROM ingest_batches"), second.to_string());
+    assert_eq!(database.psql("SELECT DISTINCT epoch FROM ledger"), second.to_string());
     assert_eq!(database.psql("SELECT DISTINCT epoch FROM accounting"), second.to_string());
     assert_eq!(
-        database.psql("SELECT (SELECT sum(rows) FROM ingest_batches) - (SELECT count(*) FROM packet_logs) - (SELECT sum(rows) FROM pruned)"),
+        database.psql("SELECT (SELECT sum(rows) FROM ledger) - (SELECT count(*) FROM packet_logs) - (SELECT sum(rows) FROM pruned)"),
         "0"
     );
 }
@@ -151,10 +151,10 @@ fn a_run_of_which_an_event_is_left_keeps_its_ledger() {
     store.commit(&batch(epoch(1), 2, events(6, 1)), late).unwrap();
     let gone = store.maintain(late.plus_nanos(DAY / 2)).unwrap();
     assert_eq!(gone.pruned_rows, 0, "the partition of that day holds a row that is not too old");
-    assert_eq!(database.psql("SELECT count(*) FROM ingest_batches"), "2");
+    assert_eq!(database.psql("SELECT sum(batches) FROM ledger"), "2");
     let gone = store.maintain(late.plus_nanos(2 * DAY)).unwrap();
     assert_eq!((gone.pruned_rows, gone.pruned_packets), (6, 12));
-    assert_eq!(database.psql("SELECT count(*) FROM ingest_batches"), "0");
+    assert_eq!(database.psql("SELECT count(*) FROM ledger"), "0");
     assert_eq!(database.psql("SELECT count(*) FROM pruned"), "0");
 }
 

@@ -35,8 +35,8 @@ fn assert_derived(database: &Database<'_>) {
          sum(alerts)::bigint AS alerts, sum(count * floor(threat_score::float8 * 1000000 + 0.5)::bigint)::bigint AS score_micros \
          FROM packet_logs GROUP BY 1, 2, 3";
     let rules = "SELECT DISTINCT unnest(rules) AS rule, time, epoch, number FROM packet_logs";
-    let runs = "SELECT epoch, count(*)::bigint AS batches, sum(rows)::bigint AS rows, sum(packets)::bigint AS packets, \
-         sum(alerts)::bigint AS alerts, sum(quarantined_rows)::bigint AS quarantined_rows FROM ingest_batches GROUP BY 1";
+    let runs = "SELECT epoch, sum(batches)::bigint AS batches, sum(rows)::bigint AS rows, sum(packets)::bigint AS packets, \
+         sum(alerts)::bigint AS alerts, sum(quarantined_rows)::bigint AS quarantined_rows FROM ledger GROUP BY 1";
     for (table, columns, plain) in [
         ("event_minutes", "epoch, minute, verdict, events, packets, alerts, score_micros", minutes),
         ("event_rules", "rule, time, epoch, number", rules),

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod audit;
+mod folding;
 mod retention;
 mod sqlite;
 

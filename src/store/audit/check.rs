@@ -166,8 +166,9 @@ impl Checking<'_> {
         let mut quarantine = self.facts.quarantine.iter().peekable();
         let mut quarantined = Sums::default();
         let mut before = 0;
-        // Those that were in refused batches can't be here.
-        let mut excused: u64 = self.facts.refused.iter().map(|refused| refused.markers).sum();
+        // Those that were in refused batches can't be here, and old ones are thinned out.
+        let refused: u64 = self.facts.refused.iter().map(|refused| refused.markers).sum();
+        let mut excused = self.facts.thinned + refused;
         for marker in &self.facts.markers {
             // A later start does not know how far the dead one had counted.
             let gap = marker.number.abs_diff(number);

@@ -42,6 +42,8 @@ pub(super) struct Facts {
     /// Its row of `epochs`; `None` when there is none, although other tables speak of it.
     pub(super) row: Option<EpochRow>,
     pub(super) ledger: Ledger,
+    /// Markers that were thinned out.
+    pub(super) thinned: u64,
     /// In the order of their numbers.
     pub(super) markers: Vec<Marker>,
     pub(super) rows: Recount,
@@ -70,7 +72,7 @@ pub(super) struct EpochRow {
     pub(super) quarantined: Sums,
 }
 
-/// What `ingest_batches` says.
+/// What `ingest_batches` says, and `folded_batches` of what was there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Ledger {
     pub(super) batches: u64,

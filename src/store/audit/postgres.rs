@@ -93,11 +93,13 @@ async fn read_epoch(
         "SELECT {REFUSED_COLUMNS} FROM refused_batches WHERE epoch = $1 ORDER BY last_batch"
     );
     let refused_batches = transaction.query(&query, of_epoch).await?;
+    let thinned = transaction.query_one(THINNED, of_epoch).await?;
     let pruned = transaction.query_one(PRUNED, of_epoch).await?;
     Ok(Facts {
         epoch,
         row: row.as_ref().map(epoch_row),
         ledger,
+        thinned: count(thinned.get(0)),
         markers,
         rows,
         quarantine: quarantine
@@ -194,9 +196,11 @@ const EPOCHS: &str = "WITH RECURSIVE jump (epoch) AS (SELECT min(epoch) FROM pac
 const EPOCH: &str = "SELECT sensor, started_at, state, batches, rows, packets, alerts, quarantined_rows, quarantined_packets, \
      quarantined_alerts FROM epochs WHERE epoch = $1";
 
-const LEDGERS: &str = "SELECT epoch, count(*), max(batch_no), sum(rows)::bigint, sum(packets)::bigint, sum(alerts)::bigint, \
-     sum(quarantined_rows)::bigint, sum(quarantined_packets)::bigint, sum(quarantined_alerts)::bigint \
-     FROM ingest_batches GROUP BY epoch";
+const LEDGERS: &str = "SELECT epoch, sum(batches)::bigint, max(upto), sum(rows)::bigint, sum(packets)::bigint, sum(alerts)::bigint, \
+     sum(quarantined_rows)::bigint, sum(quarantined_packets)::bigint, sum(quarantined_alerts)::bigint FROM ledger GROUP BY epoch";
+
+const THINNED: &str =
+    "SELECT coalesce(sum(markers), 0)::bigint FROM folded_batches WHERE epoch = $1";
 
 const MINUTES: &str = "SELECT epoch, sum(events)::bigint, sum(packets)::bigint, sum(alerts)::bigint FROM event_minutes GROUP BY epoch";
 

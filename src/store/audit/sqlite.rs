@@ -72,6 +72,7 @@ fn read_epoch(
         epoch,
         row: connection.prepare_cached(EPOCH)?.query_row([stored], epoch_row).optional()?,
         ledger,
+        thinned: count(connection.prepare_cached(THINNED)?.query_row([stored], |row| row.get(0))?),
         markers,
         rows,
         quarantine: quarantine(connection, stored)?,
@@ -181,9 +182,10 @@ const EPOCHS: &str = "WITH RECURSIVE jump (epoch) AS (SELECT min(epoch) FROM pac
 const EPOCH: &str = "SELECT sensor, started_at, state, batches, rows, packets, alerts, quarantined_rows, quarantined_packets, \
      quarantined_alerts FROM epochs WHERE epoch = ?1";
 
-const LEDGERS: &str = "SELECT epoch, count(*), coalesce(max(batch_no), 0), coalesce(sum(rows), 0), coalesce(sum(packets), 0), \
-     coalesce(sum(alerts), 0), coalesce(sum(quarantined_rows), 0), coalesce(sum(quarantined_packets), 0), \
-     coalesce(sum(quarantined_alerts), 0) FROM ingest_batches GROUP BY epoch";
+const LEDGERS: &str = "SELECT epoch, sum(batches), max(upto), sum(rows), sum(packets), sum(alerts), sum(quarantined_rows), \
+     sum(quarantined_packets), sum(quarantined_alerts) FROM ledger GROUP BY epoch";
+
+const THINNED: &str = "SELECT coalesce(sum(markers), 0) FROM folded_batches WHERE epoch = ?1";
 
 const ROWS: &str = "SELECT number, count, alerts FROM packet_logs WHERE epoch = ?1 ORDER BY number";
 

@@ -199,13 +199,15 @@ impl Commit<'_> {
         let client = self.session.client();
         let (epoch, number) = self.key();
         let key: [Parameter<'_>; 3] = [&self.sensor, &epoch, &number];
-        let found = client.query_one(&self.session.ledger_again, &key);
+        let found = client.query_opt(&self.session.ledger_again, &key);
         let found = self.config.answer(found).await?;
+        // Of one that was folded it is no longer known what of it was put into quarantine.
+        let set_aside = |column| found.as_ref().map_or(0, |row| count(row, column));
         Ok(Committed {
             already: true,
-            quarantined_rows: count(&found, 0),
-            quarantined_packets: count(&found, 1),
-            quarantined_alerts: count(&found, 2),
+            quarantined_rows: set_aside(0),
+            quarantined_packets: set_aside(1),
+            quarantined_alerts: set_aside(2),
         })
     }
 
@@ -357,7 +359,9 @@ fn count(row: &Row, column: usize) -> u64 {
 const CHUNK: usize = 64 * 1024;
 
 const LEDGER: &str = "INSERT INTO ingest_batches (sensor, epoch, batch_no, committed_at, rows, packets, alerts, \
-     quarantined_rows, quarantined_packets, quarantined_alerts) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, 0) \
+     quarantined_rows, quarantined_packets, quarantined_alerts) \
+     SELECT $1::text, $2::bigint, $3::bigint, $4::timestamptz, $5::bigint, $6::bigint, $7::bigint, 0, 0, 0 \
+     WHERE NOT EXISTS (SELECT FROM folded_batches AS f WHERE f.sensor = $1 AND f.epoch = $2 AND f.upto >= $3) \
      ON CONFLICT DO NOTHING RETURNING true";
 
 const LEDGER_QUARANTINE: &str = "UPDATE ingest_batches SET quarantined_rows = $4, quarantined_packets = $5, \

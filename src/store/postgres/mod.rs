@@ -9,7 +9,7 @@
 //! | `commit`     | one transaction for each batch, and what becomes of rows that are refused        |
 //! | `copy`       | events as binary COPY wants them                                                 |
 //! | `records`    | everything else of a batch as columns of a statement                             |
-//! | `maintenance`| partitions made ahead, what is too old removed and counted                       |
+//! | `maintenance`| partitions made ahead, what is too old removed and counted, old ledger rows folded |
 //! | `reader`     | the reading side, over connections of `pool`; `rows` reads its answers            |
 
 mod commit;

@@ -71,7 +71,9 @@ impl Writing<'_> {
                 quarantined_alerts: row.get::<_, i64>(2)?.unsigned_abs(),
             })
         });
-        before.optional()
+        // Of one that was folded it is no longer known what of it was put into quarantine.
+        let folded = Committed { already: true, ..Committed::default() };
+        Ok(Some(before.optional()?.unwrap_or(folded)))
     }
 
     fn write(&self) -> Result<Committed, Error> {
@@ -311,7 +313,8 @@ pub(super) fn as_stored(value: u64) -> i64 {
 }
 
 const LEDGER: &str = "INSERT OR IGNORE INTO ingest_batches (sensor, epoch, batch_no, committed_at, rows, packets, alerts, \
-     quarantined_rows, quarantined_packets, quarantined_alerts) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, 0, 0)";
+     quarantined_rows, quarantined_packets, quarantined_alerts) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, 0, 0 \
+     WHERE NOT EXISTS (SELECT 1 FROM folded_batches AS f WHERE f.sensor = ?1 AND f.epoch = ?2 AND f.upto >= ?3)";
 
 const LEDGER_AGAIN: &str = "SELECT quarantined_rows, quarantined_packets, quarantined_alerts FROM ingest_batches \
      WHERE sensor = ?1 AND epoch = ?2 AND batch_no = ?3";

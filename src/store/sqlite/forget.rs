@@ -101,9 +101,10 @@ const GONE: &str = "SELECT epoch FROM epochs AS e WHERE started_at < ?1 \
      ORDER BY batch_no DESC LIMIT 1), 1) LIMIT 1";
 
 /// Of the ledger the first batches go first: as long as the last one is there, the run is known to be old.
-const OF_EPOCH: [&str; 5] = [
+const OF_EPOCH: [&str; 6] = [
     "DELETE FROM accounting WHERE epoch = ?1 AND number IN (SELECT number FROM accounting WHERE epoch = ?1 ORDER BY number LIMIT ?2)",
     "DELETE FROM quarantine WHERE epoch = ?1 AND number IN (SELECT number FROM quarantine WHERE epoch = ?1 ORDER BY number LIMIT ?2)",
+    "DELETE FROM folded_batches WHERE rowid IN (SELECT rowid FROM folded_batches WHERE epoch = ?1 LIMIT ?2)",
     "DELETE FROM refused_batches WHERE rowid IN (SELECT rowid FROM refused_batches WHERE epoch = ?1 LIMIT ?2)",
     "DELETE FROM pruned WHERE rowid IN (SELECT rowid FROM pruned WHERE epoch = ?1 LIMIT ?2)",
     "DELETE FROM ingest_batches WHERE sensor = (SELECT sensor FROM epochs WHERE epoch = ?1) AND epoch = ?1 AND batch_no IN \

@@ -10,6 +10,7 @@ use rusqlite::{Connection, Error, Row, Transaction, TransactionBehavior, params}
 use super::codec::{self, micros};
 use super::commit::as_stored;
 use super::file::SqliteParams;
+use super::fold::Folding;
 use super::forget::Forgetting;
 use crate::store::minutes::{MinuteSums, SQLITE_ADD, Summed};
 use crate::store::{Maintained, RetentionParams};
@@ -44,6 +45,7 @@ pub(super) struct Maintenance {
     params: SqliteParams,
     rows: Pace,
     pages: Pace,
+    folding: Folding,
     forgetting: Forgetting,
 }
 
@@ -57,6 +59,7 @@ impl Maintenance {
             params,
             rows: Pace::new(),
             pages: Pace::new(),
+            folding: Folding::default(),
             forgetting: Forgetting::default(),
         }
     }
@@ -74,6 +77,7 @@ impl Maintenance {
         let deadline = Instant::now() + WORK_MAX;
         let mut done = Maintained::default();
         done.unfinished = self.prune(connection, now, deadline, &mut done)?
+            || self.folding.run(connection, now, deadline)?
             || self.forget(connection, now, deadline)?
             || self.give_back(connection, deadline)?;
         self.empty_log(connection)?;

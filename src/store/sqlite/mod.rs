@@ -6,6 +6,7 @@
 //! | `commit`      | one batch, one transaction, and what becomes of a row that is refused           |
 //! | `records`     | everything of a batch but its events                                            |
 //! | `maintenance` | what is too old or too much removed and counted, a little at a time             |
+//! | `fold`        | old rows of the ledger added up, old markers thinned out                        |
 //! | `forget`      | what outlives the events, and goes at last                                      |
 //! | `codec`       | how values lie in the columns                                                   |
 //! | `reader`      | the reading side, over `connections`; `rows` reads its answers                   |
@@ -14,6 +15,7 @@ mod codec;
 mod commit;
 mod connections;
 mod file;
+mod fold;
 mod forget;
 mod maintenance;
 mod reader;

@@ -3,6 +3,7 @@
 //! Everything goes in short transactions that give up rather than wait for a lock: the writer's own commits come first, and so do
 //! questions. What could not be done is done the next time.
 
+mod fold;
 mod partitions;
 mod retention;
 
@@ -22,6 +23,8 @@ pub(super) struct Maintenance {
     retention: RetentionParams,
     /// When everything that was too old had been removed.
     pruned: Option<Timestamp>,
+    /// When everything old had been folded.
+    folded: Option<Timestamp>,
     /// What was done and not yet told, because something after it failed.
     done: Maintained,
 }
@@ -36,7 +39,7 @@ impl Maintenance {
             bytes: 0,
             rows_estimate: 0,
         };
-        Self { retention, pruned: None, done: nothing }
+        Self { retention, pruned: None, folded: None, done: nothing }
     }
 
     /// Does what is due.
@@ -48,8 +51,11 @@ impl Maintenance {
     ) -> Result<Maintained, StoreError> {
         let run = Run { config, client, now };
         run.make_partitions(&mut self.done).await?;
+        if is_due(self.folded, now) {
+            self.folded = run.fold().await?.then_some(now);
+        }
         if let Some(days) = self.retention.days
-            && self.is_due(now)
+            && is_due(self.pruned, now)
         {
             self.done.unfinished = !run.prune_by_days(days, &mut self.done).await?;
             self.pruned = (!self.done.unfinished).then_some(now);
@@ -57,11 +63,11 @@ impl Maintenance {
         run.prune_by_bytes(self.retention.bytes, &mut self.done).await?;
         Ok(std::mem::take(&mut self.done))
     }
+}
 
-    /// Days pass slowly: what they make too old is looked for now and then.
-    fn is_due(&self, now: Timestamp) -> bool {
-        self.pruned.is_none_or(|last| (now.as_nanos() - last.as_nanos()).abs() >= PRUNE_EVERY)
-    }
+/// Days pass slowly: what they make too old is looked for now and then.
+fn is_due(last: Option<Timestamp>, now: Timestamp) -> bool {
+    last.is_none_or(|last| (now.as_nanos() - last.as_nanos()).abs() >= PRUNE_EVERY)
 }
 
 /// One run.

@@ -268,11 +268,11 @@ fn add(counted: &[Row], done: &mut Maintained) -> u64 {
 }
 
 /// What proves a run complete.
-const OF_EPOCH: [&str; 5] =
-    ["ingest_batches", "accounting", "quarantine", "refused_batches", "pruned"];
+const OF_EPOCH: [&str; 6] =
+    ["ingest_batches", "folded_batches", "accounting", "quarantine", "refused_batches", "pruned"];
 
 /// Every table but those of events and their rules.
-const OTHER_TABLES: [&str; 12] = [
+const OTHER_TABLES: [&str; 13] = [
     "event_minutes",
     "epochs",
     "sessions",
@@ -281,6 +281,7 @@ const OTHER_TABLES: [&str; 12] = [
     "ingest_batches",
     "accounting",
     "quarantine",
+    "folded_batches",
     "refused_batches",
     "pruned",
     "labels",
