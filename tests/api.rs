@@ -149,13 +149,17 @@ fn a_token_opens_every_route_and_nothing_else_does() {
     let params = ApiParams { token: Token::new(secret), ..params() };
     let served = Served::without_store(&params, running());
     assert_eq!(served.get("/health/live").status, 200, "a watchdog needs no secret");
+    for page in ["/docs", "/docs/", "/openapi.json"] {
+        let status = served.get(page).status;
+        assert!(matches!(status, 200 | 308), "{page} says nothing of the network: {status}");
+    }
     let shown = format!("Bearer {secret}");
     assert_eq!(served.get_with("/health", &[("Authorization", &shown)]).status, 200);
     let longer = format!("{shown}0");
     for wrong in ["", "Bearer", "Bearer ", "Basic abc", secret, &longer, "Bearer 0123456789abcdef"]
     {
         for target in
-            ["/", "/health", "/metrics", "/api/events", "/docs/", "/openapi.json", "/nothing"]
+            ["/", "/health", "/metrics", "/api/events", "/docsx", "/openapi.json/", "/nothing"]
         {
             let answer = served.get_with(target, &[("Authorization", wrong)]);
             assert_eq!(answer.status, 401, "{target} {wrong:?}");
@@ -248,6 +252,30 @@ fn head_is_answered_like_get_without_the_body() {
 }
 
 #[test]
+fn who_asks_for_the_head_of_the_stream_takes_no_seat() {
+    let served = served();
+    for _ in 0..40 {
+        let head = served.ask_raw("HEAD", "/api/stream");
+        assert!(head.starts_with("HTTP/1.1 200") && head.contains("text/event-stream"), "{head}");
+    }
+    let wrong = served.ask_raw("HEAD", "/api/stream?last_event_id=17");
+    assert!(wrong.starts_with("HTTP/1.1 422"), "{wrong}");
+    let stream =
+        served.send_raw_until("GET /api/stream HTTP/1.1\r\nHost: localhost\r\n\r\n", "\r\n\r\n");
+    assert!(stream.starts_with("HTTP/1.1 200"), "{stream}");
+}
+
+#[test]
+fn who_accepts_no_encoding_that_there_is_gets_the_plain_one() {
+    let served = served();
+    for stated in ["br, identity;q=0", "*;q=0", "zstd;q=1, *;q=0"] {
+        let answer = served.get_with("/api/ml/schema", &[("Accept-Encoding", stated)]);
+        assert_eq!((answer.status, answer.header("Content-Encoding")), (200, None), "{stated}");
+        answer.json();
+    }
+}
+
+#[test]
 fn the_front_page_is_html_for_people_and_json_for_programs() {
     let served = served();
     let kind = |accept: &str| {
@@ -331,6 +359,17 @@ fn a_wrong_parameter_is_named_with_its_value_and_rule() {
         let found = faults(&served.get(target));
         assert_eq!(found, [(json!(["query", name]), kind.to_owned())], "{target}");
     }
+    for (target, input) in [
+        ("/api/events?from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z"),
+        ("/api/events?cursor=AAAA", "AAAA"),
+        ("/api/events?threat=BENIGN&verdict=HIGH", "HIGH"),
+        ("/api/stream?last_event_id=17", "17"),
+    ] {
+        assert_eq!(served.get(target).json()["detail"][0]["input"], input, "{target}");
+    }
+    let named = served.get_with("/api/stream", &[("Last-Event-ID", "18")]).json();
+    assert_eq!(named["detail"][0]["loc"], json!(["header", "Last-Event-ID"]));
+    assert_eq!(named["detail"][0]["input"], "18");
     let answer = served.get("/api/events?limit=0").json();
     let expected = json!({"detail": [{
         "loc": ["query", "limit"],
@@ -510,6 +549,19 @@ fn a_body_must_be_json_of_its_form() {
         let found = faults(&served.send(method, target, body));
         assert_eq!(found, [(place, kind.to_owned())], "{target} {body}");
     }
+}
+
+#[test]
+fn an_answer_never_lists_faults_without_end() {
+    let served = served();
+    let many = |count: usize| json!({ "ids": vec![""; count] });
+    let over = served.send("POST", "/api/ml/features/batch", &many(100_000).to_string());
+    let detail = over.json()["detail"].as_array().unwrap().clone();
+    assert_eq!((over.status, detail.len()), (422, 1), "{}", detail[0]);
+    let wrong = served.send("POST", "/api/ml/features/batch", &many(1_000).to_string());
+    let detail = wrong.json()["detail"].as_array().unwrap().clone();
+    assert_eq!((wrong.status, detail.len()), (422, 101));
+    assert!(detail[100]["msg"].as_str().unwrap().contains("900 more"), "{}", detail[100]);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 
 use phantomnet::api::Live;
 use phantomnet::api::stream::{
-    EventJson, Past, StreamError, StreamFilter, StreamParams, Streams, last_event_id,
+    EventJson, Past, Run, StreamError, StreamFilter, StreamParams, Streams, last_event_id,
 };
 use phantomnet::collect::{CollectorStats, Hub, HubParams, Notice, NoticeKind};
 use phantomnet::event::{Epoch, Event, EventId};
@@ -49,7 +49,7 @@ impl Past for Shelf {
         Ok(behind.take(limit as usize).cloned().collect())
     }
 
-    async fn epochs(&self, _sensor: &str) -> Result<Vec<(Epoch, u64)>, QueryError> {
+    async fn runs(&self, _sensor: &str) -> Result<Vec<Run>, QueryError> {
         Ok(vec![])
     }
 }
@@ -419,6 +419,19 @@ fn a_client_that_is_gone_gives_its_seat_back() {
     assert!(client.next().unwrap().comment, "a sign of life");
     drop(client);
     server.wait_for_subscribers(0);
+}
+
+#[test]
+fn who_has_seen_events_of_a_later_run_is_told_that_nothing_is_known_of_them() {
+    let server = Server::with(quiet());
+    server.publish(1, Level::High);
+    let later = EventId { epoch: Epoch::new(Timestamp::from_secs(1_900_000_000), 1), number: 7 };
+    let mut client = server.ask("/api/stream", Some(&later.to_string()));
+    assert_eq!(client.status(), "200", "the clock was set back: a browser can do nothing about it");
+    let gap: serde_json::Value = serde_json::from_str(&client.next_of("gap").data).unwrap();
+    assert_eq!((&gap["missed"], &gap["reason"]), (&serde_json::Value::Null, &"unknown".into()));
+    server.publish(2, Level::High);
+    assert_eq!(client.next_of("verdict").number(), 2);
 }
 
 #[test]

@@ -5,10 +5,10 @@ use std::time::Instant;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{self, AcceptEncoding, Encoding, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
-use actix_web::{Error, HttpRequest, HttpResponse, ResponseError as _};
+use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, ResponseError as _};
 use utoipa::openapi::{OpenApi, PathItem};
 
 use super::problem::Problem;
@@ -19,7 +19,10 @@ use super::shared::Shared;
 const URI_BYTES_MAX: usize = 8 << 10;
 
 /// The route that anybody may ask, so that a watchdog needs no secret.
-pub(super) const FREE_ROUTE: &str = "/health/live";
+const FREE_ROUTE: &str = "/health/live";
+
+/// What the server can do is no secret either: a browser can't show a token when it opens a page.
+const DOCUMENT: &str = "/openapi.json";
 
 /// Where the pages to try the API begin. Their script draws styles and small pictures of its own.
 pub(super) const DOCS: &str = "/docs";
@@ -38,6 +41,17 @@ const HEADERS: [(HeaderName, &str); 3] = [
     (header::CROSS_ORIGIN_RESOURCE_POLICY, "same-origin"),
 ];
 
+/// Put on a request that was HEAD: nothing of the answer but its head will be sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HeadAlone;
+
+/// Whether a route, by its path or pattern, is answered without a token. Nothing of the network is in any of them.
+pub(super) fn is_free(path: &str) -> bool {
+    let of_docs =
+        path.strip_prefix(DOCS).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    path == FREE_ROUTE || path == DOCUMENT || of_docs
+}
+
 /// Lets a request through to its route, or answers it here.
 pub(super) async fn pass<B: MessageBody + 'static>(
     mut request: ServiceRequest,
@@ -55,6 +69,11 @@ pub(super) async fn pass<B: MessageBody + 'static>(
             // The answer to HEAD is that to GET; its body is left out where it would be written.
             if method == Method::HEAD {
                 request.head_mut().method = Method::GET;
+                request.extensions_mut().insert(HeadAlone);
+            }
+            if !accepts_an_encoding(&request) {
+                // RFC 9110, section 12.5.3: then it is answered as if it had not said so.
+                request.headers_mut().remove(header::ACCEPT_ENCODING);
             }
             next.call(request).await?.map_into_left_body()
         }
@@ -77,8 +96,7 @@ fn refusal(shared: &Shared, request: &ServiceRequest) -> Option<Problem> {
     if !is_called_by_name(shared, request) {
         return Some(Problem::Misdirected);
     }
-    let needs_token = request.path() != FREE_ROUTE;
-    if let Some(token) = shared.token.as_ref().filter(|_| needs_token)
+    if let Some(token) = shared.token.as_ref().filter(|_| !is_free(request.path()))
         && !bearer(request.headers()).is_some_and(|shown| token.is(shown))
     {
         return Some(Problem::Unauthorized);
@@ -106,6 +124,13 @@ fn without_port(host: &str) -> &str {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     }
+}
+
+/// Whether one of the encodings that there are suits the client.
+fn accepts_an_encoding(request: &ServiceRequest) -> bool {
+    let known = [Encoding::identity(), Encoding::gzip(), Encoding::deflate()];
+    let stated: Option<AcceptEncoding> = request.get_header();
+    stated.is_none_or(|stated| stated.negotiate(known.iter()).is_some())
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&[u8]> {

@@ -7,7 +7,7 @@ use utoipa::openapi::{Components, Info, License, OpenApi, PathItem, RefOr, Schem
 use utoipa::{PartialSchema as _, ToSchema as _};
 use utoipa_actix_web::AppExt as _;
 
-use super::front::FREE_ROUTE;
+use super::front::is_free;
 use super::problem::{ErrorAnswer, FieldError, ValidationAnswer, answer};
 use super::routes;
 
@@ -58,7 +58,7 @@ pub(super) fn document() -> OpenApi {
     }
     for (path, item) in &mut document.paths.paths {
         for operation in operations(item) {
-            add_common_answers(operation, path == FREE_ROUTE);
+            add_common_answers(operation, is_free(path));
         }
     }
     document

@@ -44,6 +44,8 @@ pub struct ApiParams {
     pub hosts: Vec<String>,
     /// Questions to the store at one time, 1 to 64.
     pub query_connections: usize,
+    /// Bits by which the sensor keeps sources of IPv6, 1 to 128.
+    pub ipv6_prefix: u8,
     /// How long an idle connection is kept, 1 to 300 s.
     pub keep_alive: Duration,
     /// Processor cores that the server's threads stay on; empty: any. A worker's core should not be among them.
@@ -61,6 +63,7 @@ impl Default for ApiParams {
             token: None,
             hosts: Vec::new(),
             query_connections: 4,
+            ipv6_prefix: 64,
             keep_alive: Duration::from_secs(15),
             cores: Vec::new(),
         }
@@ -91,6 +94,7 @@ impl ApiParams {
         within("body_bytes_max", self.body_bytes_max, 1 << 10, 16 << 20)?;
         within("table_bytes_max", self.table_bytes_max, self.body_bytes_max, 16 << 20)?;
         within("query_connections", self.query_connections, 1, QUERY_CONNECTIONS_MAX)?;
+        within("ipv6_prefix", self.ipv6_prefix.into(), 1, 128)?;
         let keep_alive = usize::try_from(self.keep_alive.as_secs()).unwrap_or(usize::MAX);
         within("keep_alive", keep_alive, 1, 300)?;
         within("hosts", self.hosts.len(), 0, HOSTS_MAX)?;

@@ -12,6 +12,7 @@ use serde::Serialize;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{IntoResponses, ToSchema};
 
+use crate::logs::limited;
 use crate::store::query::{QUERY_TIME_MAX, QueryError};
 
 /// How long a client should wait before it asks a store that is away again.
@@ -64,7 +65,7 @@ pub(super) struct ValidationAnswer {
 /// One field that does not keep its rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(super) struct FieldError {
-    /// Where: `query`, `path` or `body`, then the field, then for lists the place in it.
+    /// Where: `query`, `path`, `header` or `body`, then the field, then for lists the place in it.
     #[schema(value_type = Vec<serde_json::Value>, example = json!(["query", "limit"]))]
     pub(super) loc: Vec<Place>,
     /// The rule.
@@ -130,7 +131,10 @@ impl From<QueryError> for Problem {
                     kind: "too_expensive",
                 }])
             }
-            QueryError::Store(error) => Self::Away(format!("the store does not answer: {error}")),
+            QueryError::Store(error) => {
+                limited!(warn, %error, "a question to the store was not answered");
+                Self::Away(format!("the store does not answer: {error}"))
+            }
         }
     }
 }

@@ -177,7 +177,8 @@ fn serve(
     System::new().block_on(async move {
         let server = HttpServer::new(move || app(shared.clone()))
             .workers(params.threads)
-            .worker_max_blocking_threads(1)
+            // Each question to a file takes one while it lasts, and compression wants one too.
+            .worker_max_blocking_threads(params.query_connections + 1)
             .max_connections(params.connections_max.div_ceil(params.threads))
             .client_request_timeout(HEAD_TIME_MAX)
             .client_disconnect_timeout(CLOSE_TIME_MAX)

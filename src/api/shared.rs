@@ -33,6 +33,7 @@ pub(super) struct Shared {
     pub(super) token: Option<Token>,
     pub(super) body_bytes_max: usize,
     pub(super) table_bytes_max: usize,
+    pub(super) ipv6_prefix: u8,
     pub(super) streams: Streams<Queries>,
     pub(super) metrics: Metrics,
 }
@@ -54,6 +55,7 @@ impl Shared {
             token: params.token.clone(),
             body_bytes_max: params.body_bytes_max,
             table_bytes_max: params.table_bytes_max,
+            ipv6_prefix: params.ipv6_prefix,
             streams,
             metrics,
         }

@@ -46,6 +46,12 @@ impl<S: FrameSource> Paced<S> {
 
     /// The source behind it.
     #[must_use]
+    pub const fn source(&self) -> &S {
+        &self.source
+    }
+
+    /// The same, taken out.
+    #[must_use]
     pub fn into_inner(self) -> S {
         self.source
     }

@@ -54,6 +54,11 @@ impl<S> Interruptible<S> {
         Self { source, interrupt }
     }
 
+    /// What is interrupted.
+    pub(super) const fn source(&self) -> &S {
+        &self.source
+    }
+
     pub(super) fn into_inner(self) -> S {
         self.source
     }

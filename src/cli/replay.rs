@@ -118,7 +118,7 @@ impl Replay {
                     source: self.captures.iter().map(|path| path.display().to_string()).collect(),
                     attended: Attended::Replay,
                 })?;
-                let ended = appliance.run(frames, sinks, || {});
+                let ended = appliance.run(frames, sinks, |_told_at_the_end| None, || {});
                 let stored = Stored { complaints: ended.complaints(), events: ended.events() };
                 (ended.replayed, stored)
             }

@@ -60,7 +60,10 @@ impl Run {
             }
         };
         let frames = Interruptible::new(self.speed.of(reader), interrupt.clone());
-        let ended = appliance.run(frames, Vec::new(), stay);
+        let fault_of = |frames: &Interruptible<Tempo<Reader>>| {
+            frames.source().source().faults().first().map(ToString::to_string)
+        };
+        let ended = appliance.run(frames, Vec::new(), fault_of, stay);
         let mut lines = ended.complaints();
         let replayed =
             ended.replayed.map_source(Interruptible::into_inner).map_source(Tempo::into_inner);

@@ -113,6 +113,7 @@ pub(super) fn api_params(
         token,
         hosts: http.hosts.clone(),
         cores: params.cores().others,
+        ipv6_prefix: config.sources.ipv6_prefix,
         ..ApiParams::default()
     };
     params.check().map_err(Failure::configuration)?;

@@ -60,6 +60,14 @@ pub(super) enum Tempo<S> {
 
 impl<S: FrameSource> Tempo<S> {
     /// The source behind it.
+    pub(super) const fn source(&self) -> &S {
+        match self {
+            Self::Max(source) => source,
+            Self::Paced(paced) => paced.source(),
+        }
+    }
+
+    /// The same, taken out.
     pub(super) fn into_inner(self) -> S {
         match self {
             Self::Max(source) => source,

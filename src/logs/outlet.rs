@@ -7,11 +7,11 @@ use std::time::{Duration, SystemTime};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber};
 
 use super::journal::Journal;
-use super::limit::leave_out;
-use super::line::{Form, Line};
+use super::limit::{Limited, leave_out};
+use super::line::{Form, Line, Value};
 use crate::time::Timestamp;
 
 /// Lines that wait for their reader; more are left out.
@@ -113,7 +113,15 @@ impl Subscriber for Says {
     }
 
     fn event(&self, event: &Event<'_>) {
-        self.outlet.put(&Line::of(event, now()));
+        static LIBRARIES: Limited = Limited::new();
+        let mut line = Line::of(event, now());
+        if !is_own(line.target) {
+            // What libraries say is mostly what clients have done to them. None of it is this program's loss.
+            let Some(left_out) = LIBRARIES.admit() else { return };
+            line.level = line.level.max(Level::WARN);
+            line.fields.extend(left_out.map(|lines| ("left_out", Value::Plain(lines.to_string()))));
+        }
+        self.outlet.put(&line);
     }
 
     fn new_span(&self, _span: &Attributes<'_>) -> Id {
@@ -127,6 +135,11 @@ impl Subscriber for Says {
     fn enter(&self, _span: &Id) {}
 
     fn exit(&self, _span: &Id) {}
+}
+
+/// Whether this program says it, not one of its libraries.
+fn is_own(target: &str) -> bool {
+    target.split("::").next() == Some(env!("CARGO_PKG_NAME"))
 }
 
 fn now() -> Timestamp {

@@ -27,6 +27,9 @@ const BODY_TIME_MAX: Duration = Duration::from_secs(5);
 /// Rows or names that one request may hold.
 pub(super) const TABLE_ROWS_MAX: usize = 1_000;
 
+/// Faults of one body that are listed: an answer is never much longer than what was sent.
+const FAULTS_MAX: usize = 100;
+
 /// Characters of a note.
 const NOTE_CHARS_MAX: usize = 2_000;
 
@@ -116,8 +119,16 @@ fn parse<T: Checked>(bytes: &[u8]) -> Result<T, Problem> {
     let read = serde_path_to_error::deserialize(&mut reader);
     let Object(body): Object<T> = read.map_err(|error| Problem::invalid(misread(&error)))?;
     reader.end().map_err(|error| Problem::invalid(whole_body(error.to_string(), "json")))?;
-    let faults = body.faults();
-    if faults.is_empty() { Ok(body) } else { Err(Problem::Invalid(faults)) }
+    let mut faults = body.faults();
+    if faults.is_empty() {
+        return Ok(body);
+    }
+    let unlisted = faults.len().saturating_sub(FAULTS_MAX);
+    if unlisted > 0 {
+        faults.truncate(FAULTS_MAX);
+        faults.push(whole_body(format!("has {unlisted} more faults, not listed"), "too_many"));
+    }
+    Err(Problem::Invalid(faults))
 }
 
 fn whole_body(rule: String, kind: &'static str) -> FieldError {
@@ -156,7 +167,10 @@ impl EventIds {
 
 impl Checked for EventIds {
     fn faults(&self) -> Vec<FieldError> {
-        let mut faults = Vec::from_iter(row_count("ids", self.ids.len()));
+        if let Some(fault) = row_count("ids", self.ids.len()) {
+            return vec![fault];
+        }
+        let mut faults = Vec::new();
         let mut seen = BTreeSet::new();
         for (at, id) in self.ids.iter().enumerate() {
             let fault = match id.parse::<EventId>() {
@@ -311,7 +325,10 @@ impl FeatureRows {
 
 impl Checked for FeatureRows {
     fn faults(&self) -> Vec<FieldError> {
-        let mut faults = Vec::from_iter(row_count("rows", self.rows.len()));
+        if let Some(fault) = row_count("rows", self.rows.len()) {
+            return vec![fault];
+        }
+        let mut faults = Vec::new();
         for (at, row) in self.vectors().iter().enumerate() {
             for (feature, value) in crate::features::SCHEMA.iter().zip(row.0) {
                 if !value.is_finite() {

@@ -41,8 +41,12 @@ pub(in super::super) trait Asked: Sized {
 pub(in super::super) struct Fields(Mode);
 
 enum Mode {
-    /// What was given and not taken yet, and what was wrong so far.
-    Reading { given: Vec<(String, Option<String>)>, faults: Vec<FieldError> },
+    /// What was given and not taken yet, what was taken, and what was wrong so far.
+    Reading {
+        given: Vec<(String, Option<String>)>,
+        taken: Vec<(&'static str, String)>,
+        faults: Vec<FieldError>,
+    },
     /// Nobody asks: the parameters are listed for the document.
     Describing(Vec<Parameter>),
 }
@@ -55,7 +59,7 @@ impl Fields {
                 list.push(parameter.describe());
                 None
             }
-            Mode::Reading { given, faults } => {
+            Mode::Reading { given, taken, faults } => {
                 let mut values = given.extract_if(.., |(name, _)| name == parameter.name);
                 let first = values.next()?.1;
                 let again = values.count() > 0;
@@ -73,7 +77,10 @@ impl Fields {
                     return None;
                 };
                 match (parameter.read)(&text) {
-                    Ok(value) => Some(value),
+                    Ok(value) => {
+                        taken.push((parameter.name, text));
+                        Some(value)
+                    }
                     Err(refusal) => {
                         faults.push(refuse(Some(&text), &refusal.rule, refusal.kind));
                         None
@@ -85,8 +92,9 @@ impl Fields {
 
     /// A parameter that can be read but does not fit the others.
     pub(super) fn refuse(&mut self, name: &str, rule: &str, kind: &'static str) {
-        if let Mode::Reading { faults, .. } = &mut self.0 {
-            faults.push(FieldError::new("query", name, None, rule, kind));
+        if let Mode::Reading { taken, faults, .. } = &mut self.0 {
+            let input = taken.iter().find(|(taken, _)| *taken == name).map(|(_, text)| &**text);
+            faults.push(FieldError::new("query", name, input, rule, kind));
         }
     }
 
@@ -109,14 +117,14 @@ impl Fields {
             let rule = format!("at most {PAIRS_MAX} parameters may be given");
             faults.push(FieldError::new("query", "", None, rule, "too_many"));
         }
-        let mut fields = Self(Mode::Reading { given, faults });
+        let mut fields = Self(Mode::Reading { given, taken: Vec::new(), faults });
         let asked = T::take(&mut fields);
         fields.finish().map(|()| asked)
     }
 
     /// What nobody took is unknown.
     fn finish(self) -> Result<(), Problem> {
-        let Mode::Reading { given, mut faults } = self.0 else { return Ok(()) };
+        let Mode::Reading { given, mut faults, .. } = self.0 else { return Ok(()) };
         faults.extend(given.into_iter().map(|(name, value)| {
             let rule = "is not a parameter of this route";
             FieldError::new("query", &name, value.as_deref(), rule, "unknown")

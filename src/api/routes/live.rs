@@ -3,13 +3,15 @@
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ACCEPT, CACHE_CONTROL, VARY};
 use actix_web::web::Data;
-use actix_web::{HttpRequest, HttpResponse, get};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, get};
 
 use super::super::asked::{NoQuery, Parameters, StreamQuery};
+use super::super::front::HeadAlone;
 use super::super::metrics::Exposition;
 use super::super::problem::{Asks, Checks, ErrorAnswer, FieldError, Problem};
 use super::super::shared::Shared;
-use super::super::stream::{StreamError, last_event_id};
+use super::super::stream::{StreamError, Streams, last_event_id};
+use crate::store::query::Queries;
 
 /// Every metric in the OpenMetrics text format, or in Prometheus' older one for who asks for that and not for this.
 #[utoipa::path(
@@ -65,14 +67,32 @@ pub(super) async fn follow_events(
 ) -> Result<HttpResponse, Problem> {
     let Parameters(asked) = asked;
     let header = request.headers().get("last-event-id").map(|id| id.to_str().unwrap_or("?"));
-    let after = last_event_id(header, asked.last_event_id.as_deref()).map_err(no_stream)?;
-    shared.streams.open(after, asked.filter).map_err(no_stream)
+    let named = Named { header, parameter: asked.last_event_id.as_deref() };
+    let after = last_event_id(header, named.parameter).map_err(|error| named.refused(error))?;
+    if request.extensions().contains::<HeadAlone>() {
+        // Nobody would take what comes: no seat is taken either.
+        return Ok(Streams::<Queries>::answer().finish());
+    }
+    shared.streams.open(after, asked.filter).map_err(|error| named.refused(error))
 }
 
-fn no_stream(error: StreamError) -> Problem {
-    let reason = error.to_string();
-    if error.status() == StatusCode::SERVICE_UNAVAILABLE {
-        return Problem::Away(reason);
+/// The last event seen, as the request names it.
+struct Named<'a> {
+    header: Option<&'a str>,
+    parameter: Option<&'a str>,
+}
+
+impl Named<'_> {
+    /// Why there is no stream, said of what names the event: the header, if it is there.
+    fn refused(&self, error: StreamError) -> Problem {
+        let reason = error.to_string();
+        if error.status() == StatusCode::SERVICE_UNAVAILABLE {
+            return Problem::Away(reason);
+        }
+        let header = self.header.filter(|id| !id.is_empty());
+        Problem::invalid(match header {
+            Some(id) => FieldError::new("header", "Last-Event-ID", Some(id), reason, "id"),
+            None => FieldError::new("query", "last_event_id", self.parameter, reason, "id"),
+        })
     }
-    Problem::invalid(FieldError::new("query", "last_event_id", None, reason, "id"))
 }

@@ -21,9 +21,6 @@ use crate::store::query::{
 /// Sessions and incidents on the page of one source.
 const PAGE_OF_SOURCE_ROWS: u32 = 20;
 
-/// Bits by which IPv6 sources are kept, unless another number is set.
-const V6_BITS: u8 = 64;
-
 /// Profiles of sources, latest seen first.
 #[utoipa::path(
     tag = "sources",
@@ -58,7 +55,8 @@ pub(super) async fn show_source(
     shared: Data<Shared>,
 ) -> Result<Json<SourcePage>, Problem> {
     let ip = path_address(&ip)?;
-    let known = shared.store.ask(async |queries| find(queries, ip).await).await?;
+    let known =
+        shared.store.ask(async |queries| find(queries, ip, shared.ipv6_prefix).await).await?;
     if known.profiles.is_empty() && known.sessions.is_empty() && known.incidents.is_empty() {
         return Err(Problem::Unknown(format!("nothing is known of {ip}")));
     }
@@ -77,13 +75,13 @@ struct Known {
     incidents: Vec<StoredIncident>,
 }
 
-async fn find(queries: &Queries, ip: IpAddr) -> Result<Known, QueryError> {
+async fn find(queries: &Queries, ip: IpAddr, ipv6_prefix: u8) -> Result<Known, QueryError> {
     let kept_as = Network { address: ip, length: if ip.is_ipv4() { 32 } else { 128 } };
     let network = match ip {
         IpAddr::V4(_) => kept_as,
         IpAddr::V6(v6) => {
-            let lowest = v6.to_bits() & (u128::MAX << (128 - V6_BITS));
-            Network { address: IpAddr::V6(lowest.into()), length: V6_BITS }
+            let lowest = v6.to_bits() & (u128::MAX << (128 - ipv6_prefix.clamp(1, 128)));
+            Network { address: IpAddr::V6(lowest.into()), length: ipv6_prefix }
         }
     };
     let mut profiles = queries.source(ip).await?;

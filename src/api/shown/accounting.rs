@@ -230,6 +230,8 @@ fn sums(
     let mut sums: Vec<ShownSum> = ledger
         .sums()
         .iter()
+        // Nothing to hold what was taken against, where the source does not count.
+        .filter(|sum| delivered.is_some() || sum.stage != "capture")
         .map(|sum| ShownSum::new(sum.stage, sum.came, sum.accounted, false))
         .collect();
     let Totals { dequeued, packets, victims, sampled_out, open_packets, open_alerts, .. } =

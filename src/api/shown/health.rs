@@ -96,10 +96,12 @@ impl Health {
         let (capture, writer) = (live.capture.read(), live.writer.read());
         let collector = live.collector.read();
         let detection = live.detection.current();
-        let unaccounted = collector.unaccounted.max(collector.totals.unaccounted());
+        let unaccounted =
+            collector.unaccounted.max(collector.totals.unaccounted()).max(writer.unaccounted());
         let mut problems = Problems::default();
         problems.of_capture(&capture);
         problems.of_store(&database, &writer);
+        problems.of_workers(live);
         if unaccounted > 0 || collector.violations > 0 {
             let text =
                 format!("{unaccounted} packets or verdicts do not add up between the stages");
@@ -166,10 +168,36 @@ impl Problems {
             let text = format!("events can't be stored, {waiting} are waiting: {error}");
             self.add(HealthStatus::Degraded, text);
         }
+        if writer.quarantined_rows > 0 {
+            let text =
+                format!("the store refused {} events by themselves", writer.quarantined_rows);
+            self.add(HealthStatus::Degraded, text);
+        }
         let refused =
             writer.refused_bound.rows + writer.refused_corrupt.rows + writer.refused_io.rows;
         if refused > 0 {
             self.add(HealthStatus::Degraded, format!("{refused} events were lost since the start"));
+        }
+    }
+}
+
+impl Problems {
+    /// What came faster than it was judged, or collected.
+    fn of_workers(&mut self, live: &Live) {
+        let (mut packets, mut verdicts) = (0, 0);
+        for worker in &live.workers {
+            let counters = worker.counters();
+            packets += counters.handover_full;
+            verdicts += counters.ring_full.iter().sum::<u64>();
+        }
+        for (lost, of_what) in
+            [(packets, "packets were not judged"), (verdicts, "verdicts were not collected")]
+        {
+            if lost > 0 {
+                let text =
+                    format!("{lost} {of_what} since the start: more came than there was time for");
+                self.add(HealthStatus::Degraded, text);
+            }
         }
     }
 }

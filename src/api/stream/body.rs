@@ -21,6 +21,8 @@ pub(super) struct Body<P> {
     /// What is still to be read from the store, before anything of the hub.
     replay: Option<Replay>,
     opened: bool,
+    /// The event that the client has seen, if nothing is known of it.
+    unknown: Option<EventId>,
     /// The last event that this client has got, or that the filter left out: where it can resume without loss.
     position: EventId,
     stats: Interval,
@@ -42,6 +44,7 @@ impl<P: Past> Body<P> {
         source: Rc<Streams<P>>,
         subscription: Subscription,
         filter: StreamFilter,
+        unknown: Option<EventId>,
     ) -> Self {
         let params = source.params;
         let until_of = |first: Option<EventId>| {
@@ -65,6 +68,7 @@ impl<P: Past> Body<P> {
             filter,
             replay,
             opened: false,
+            unknown,
             stats,
             sent: now,
             rests_until: now,
@@ -85,6 +89,12 @@ impl<P: Past> Body<P> {
         if !self.opened {
             self.opened = true;
             frames::opening(&mut out, self.source.params.retry, self.position);
+            if let Some(after) = self.unknown.map(|id| id.to_string()) {
+                frames::gap(
+                    &mut out,
+                    &StreamGap { missed: None, notices: 0, after, reason: "unknown" },
+                );
+            }
         }
         while out.is_empty() {
             if self.replay.is_some() {

@@ -21,9 +21,9 @@ use std::rc::Rc;
 use std::str::FromStr;
 use std::time::Duration;
 
-use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, ContentEncoding, HeaderName};
+use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 
 use super::Live;
@@ -33,7 +33,7 @@ use crate::verdict::{Detection, Level};
 
 use body::Body;
 
-pub use replay::Past;
+pub use replay::{Past, Run};
 
 /// How an event is shown: the shape of `/api/events`, one line of JSON. The detection is the one that is loaded.
 pub type EventJson = fn(Epoch, &Event, &Detection) -> String;
@@ -93,7 +93,7 @@ pub enum StreamError {
     /// No seat, or an event that does not exist yet.
     #[error(transparent)]
     Subscribe(#[from] SubscribeError),
-    /// The event named was never emitted by this sensor: it is later than the newest there can be.
+    /// The event named was never emitted: this run has emitted nothing so far.
     #[error("last_event_id {after}: this sensor has emitted no such event")]
     Unknown {
         /// The event named.
@@ -162,6 +162,12 @@ impl<P: Past> Streams<P> {
         after: Option<EventId>,
         filter: StreamFilter,
     ) -> Result<HttpResponse, StreamError> {
+        // Of a later run than this one: the clock was set back in between, or it is another sensor's. The client can't know.
+        let own = self.live.epoch;
+        let (after, unknown) = match after {
+            Some(after) if after.epoch > own => (None, Some(after)),
+            after => (after, None),
+        };
         let subscription = self.live.events.subscribe(after)?;
         if let Start::Behind { after, first: None } = subscription.start() {
             // Nothing was emitted yet, so nothing of this run can have been seen.
@@ -170,14 +176,20 @@ impl<P: Past> Streams<P> {
                 return Err(StreamError::Unknown { after });
             }
         }
-        let body = Body::new(Rc::new(self.clone()), subscription, filter);
-        Ok(HttpResponse::Ok()
+        let body = Body::new(Rc::new(self.clone()), subscription, filter, unknown);
+        Ok(Self::answer().streaming(body.into_stream()))
+    }
+
+    /// The head of the answer.
+    pub(super) fn answer() -> HttpResponseBuilder {
+        let mut answer = HttpResponse::Ok();
+        answer
             .content_type("text/event-stream")
             .insert_header((CACHE_CONTROL, "no-store"))
             .insert_header((HeaderName::from_static("x-accel-buffering"), "no"))
             // Said, so that a compressing middleware leaves it alone.
-            .insert_header(ContentEncoding::Identity)
-            .streaming(body.into_stream()))
+            .insert_header(ContentEncoding::Identity);
+        answer
     }
 }
 

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use super::{CHUNK_UPDATES, StreamGap};
-use crate::event::{Epoch, EventId};
+use crate::event::{Epoch, EventId, MarkerKind};
 use crate::store::query::{EpochLedger, QUERY_TIME_MAX, Queries, QueryError, StoredEvent};
 
 /// Where older events are found.
@@ -17,8 +17,19 @@ pub trait Past: Clone + 'static {
         limit: u32,
     ) -> impl Future<Output = Result<Vec<StoredEvent>, QueryError>>;
 
-    /// The newest runs of this sensor, in any order, each with how many events it is known to have emitted.
-    fn epochs(&self, sensor: &str) -> impl Future<Output = Result<Vec<(Epoch, u64)>, QueryError>>;
+    /// The newest runs of this sensor, in any order.
+    fn runs(&self, sensor: &str) -> impl Future<Output = Result<Vec<Run>, QueryError>>;
+}
+
+/// What is known of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Run {
+    /// The run.
+    pub epoch: Epoch,
+    /// How many events it is known to have emitted.
+    pub emitted: u64,
+    /// Whether it can't have emitted more: it ended in order, or was found dead. Else its last batches may still lie in the spool.
+    pub is_over: bool,
 }
 
 /// How long a page is waited for, should the store not keep its own limit: a network that swallows everything.
@@ -36,17 +47,24 @@ impl Past for Queries {
         Self::events_since(self, after, limit).await
     }
 
-    async fn epochs(&self, sensor: &str) -> Result<Vec<(Epoch, u64)>, QueryError> {
+    async fn runs(&self, sensor: &str) -> Result<Vec<Run>, QueryError> {
         let ledgers = self.ledgers(EPOCHS_MAX).await?;
-        let own = ledgers.into_iter().filter(|ledger| ledger.sensor == sensor);
-        Ok(own.map(|ledger| (ledger.epoch, emitted(&ledger))).collect())
+        Ok(ledgers.iter().filter(|ledger| ledger.sensor == sensor).map(Run::of).collect())
     }
 }
 
-/// A batch is committed in order, so an epoch's rows are numbered from 1; a marker can know of more that were lost.
-fn emitted(ledger: &EpochLedger) -> u64 {
-    let told = ledger.last_marker.as_ref().map_or(0, |marker| marker.totals.events);
-    ledger.rows.max(told)
+impl Run {
+    /// A batch is committed in order, so an epoch's rows are numbered from 1; a marker can know of more that were lost.
+    fn of(ledger: &EpochLedger) -> Self {
+        let last = ledger.last_marker.as_ref();
+        let told = last.map_or(0, |marker| marker.totals.events);
+        let is_last = |kind| matches!(kind, MarkerKind::End | MarkerKind::Crashed);
+        Self {
+            epoch: ledger.epoch,
+            emitted: ledger.rows.max(told),
+            is_over: last.is_some_and(|marker| is_last(marker.kind)),
+        }
+    }
 }
 
 /// A replay under way: from the event that the client has seen up to the first that the hub gives.
@@ -58,8 +76,8 @@ pub(super) struct Replay {
     until: EventId,
     /// How many may still be read.
     left: u32,
-    /// The run of `after` and those behind it, oldest first, each with the number of its last event; `None`: not asked yet.
-    epochs: Option<VecDeque<(Epoch, u64)>>,
+    /// The run of `after` and those behind it, oldest first; `None`: not asked yet.
+    runs: Option<VecDeque<Run>>,
 }
 
 /// What one step of a replay gives.
@@ -83,7 +101,7 @@ pub(super) enum Part {
 impl Replay {
     /// What lies between `after` and `until`, at most `max` events of it.
     pub(super) const fn new(after: EventId, until: EventId, max: u32) -> Self {
-        Self { after, until, left: max, epochs: None }
+        Self { after, until, left: max, runs: None }
     }
 
     /// Reads the next page.
@@ -96,7 +114,7 @@ impl Replay {
     }
 
     async fn read(&mut self, past: &impl Past, sensor: &str) -> Result<Page, QueryError> {
-        if self.epochs.is_none() && !self.find_epochs(past, sensor).await? {
+        if self.runs.is_none() && !self.find_runs(past, sensor).await? {
             return Ok(self.give_up("unknown"));
         }
         let chunk = u32::try_from(CHUNK_UPDATES).unwrap_or(u32::MAX).min(self.left);
@@ -117,34 +135,38 @@ impl Replay {
             self.after = id;
             parts.push(Part::Event(Box::new(row)));
         }
-        if read < chunk && !self.next_epoch(&mut parts) {
+        if read < chunk && !self.next_run(&mut parts) {
             return Ok(self.end(parts));
         }
         Ok(Page { parts, more: true })
     }
 
     /// Goes on to the next run, having stated what is missing at the end of this one. Returns whether there is one.
-    fn next_epoch(&mut self, parts: &mut Vec<Part>) -> bool {
-        let Some(epochs) = &mut self.epochs else { return false };
-        let Some((_, emitted)) = epochs.pop_front() else { return false };
-        let Some((next, _)) = epochs.front().copied() else { return false };
-        self.skip_to(emitted + 1, parts);
-        self.after = EventId { epoch: next, number: 0 };
+    fn next_run(&mut self, parts: &mut Vec<Part>) -> bool {
+        let Some(runs) = &mut self.runs else { return false };
+        let Some(run) = runs.pop_front() else { return false };
+        let Some(next) = runs.front().copied() else { return false };
+        if run.is_over {
+            self.skip_to(run.emitted + 1, parts);
+        } else {
+            parts.push(Part::Gap(self.gap(None, "not_stored")));
+        }
+        self.after = EventId { epoch: next.epoch, number: 0 };
         true
     }
 
     /// Finds the runs to go through. Returns whether the one that the client has seen is known.
-    async fn find_epochs(&mut self, past: &impl Past, sensor: &str) -> Result<bool, QueryError> {
+    async fn find_runs(&mut self, past: &impl Past, sensor: &str) -> Result<bool, QueryError> {
         let (from, to) = (self.after.epoch, self.until.epoch);
         // This run may not be in the store yet.
-        let mut epochs = vec![(to, 0)];
+        let mut runs = vec![Run { epoch: to, emitted: 0, is_over: false }];
         if from != to {
-            let known = past.epochs(sensor).await?;
-            epochs.extend(known.into_iter().filter(|(epoch, _)| *epoch >= from && *epoch < to));
+            let known = past.runs(sensor).await?;
+            runs.extend(known.into_iter().filter(|run| run.epoch >= from && run.epoch < to));
         }
-        epochs.sort_unstable();
-        let known = epochs.first().is_some_and(|(epoch, _)| *epoch == from);
-        self.epochs = Some(epochs.into());
+        runs.sort_unstable();
+        let known = runs.first().is_some_and(|run| run.epoch == from);
+        self.runs = Some(runs.into());
         Ok(known)
     }
 

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::replay::{Part, Replay};
+use super::replay::{Part, Replay, Run};
 use super::*;
 use crate::event::Merged;
 use crate::store::StoreError;
@@ -63,6 +63,8 @@ fn event(number: u64, level: Level, total: f32) -> Event {
 struct Shelf {
     runs: BTreeMap<Epoch, (u64, Vec<u64>)>,
     away: bool,
+    /// Whether more of its runs may come.
+    goes_on: bool,
 }
 
 impl Shelf {
@@ -86,10 +88,16 @@ impl Past for Shelf {
         self.answer(rows.take(limit as usize).collect())
     }
 
-    async fn epochs(&self, sensor: &str) -> Result<Vec<(Epoch, u64)>, QueryError> {
+    async fn runs(&self, sensor: &str) -> Result<Vec<Run>, QueryError> {
         assert_eq!(sensor, "here");
         let newest_first = self.runs.iter().rev();
-        self.answer(newest_first.map(|(epoch, (emitted, _))| (*epoch, *emitted)).collect())
+        let is_over = !self.goes_on;
+        let run = |(epoch, (emitted, _)): (&Epoch, &(u64, _))| Run {
+            epoch: *epoch,
+            emitted: *emitted,
+            is_over,
+        };
+        self.answer(newest_first.map(run).collect())
     }
 }
 
@@ -194,6 +202,19 @@ fn a_store_that_is_away_leaves_a_counted_gap() {
     assert_eq!((gap.missed, gap.reason), (Some(14), "store_away"));
     let parts = replayed(Replay::new(id(0, 5), id(0, 20), 1_000), None);
     assert_eq!(only_gap(&parts).reason, "not_stored");
+}
+
+#[test]
+fn of_a_run_whose_end_is_not_stored_yet_nobody_knows_how_much_is_missing() {
+    let runs = BTreeMap::from([(epoch(0), (5, (1..=5).collect()))]);
+    let shelf = Shelf { runs, goes_on: true, away: false };
+    let parts = replayed(Replay::new(id(0, 5), id(1, 1), 1_000), Some(&shelf));
+    let gap = only_gap(&parts);
+    assert_eq!((gap.missed, gap.reason), (None, "not_stored"));
+    assert_eq!(gap.after, id(0, 5).to_string());
+    let shelf = Shelf { goes_on: false, ..shelf };
+    let parts = replayed(Replay::new(id(0, 5), id(1, 1), 1_000), Some(&shelf));
+    assert!(parts.is_empty(), "{parts:?}");
 }
 
 #[test]

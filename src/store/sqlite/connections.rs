@@ -118,9 +118,11 @@ impl Connections {
             return Err(self.away(format!("all {} connections for reading are busy", self.most)));
         };
         let asker = Asker(Arc::default());
-        let limit = Limit { end: Instant::now() + QUERY_TIME_MAX, gone: Arc::clone(&asker.0) };
+        let gone = Arc::clone(&asker.0);
         let own = Arc::clone(self);
         let done = tokio::task::spawn_blocking(move || {
+            // From here on: until a thread is free it does not run.
+            let limit = Limit { end: Instant::now() + QUERY_TIME_MAX, gone };
             let answer = work(&own, &limit);
             drop(slot);
             answer
