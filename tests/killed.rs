@@ -78,7 +78,9 @@ fn a_replay_is_killed(url: &str) {
     // Nobody kept a page: the loss is known up to the last marker, and said to be unknown beyond.
     let judged = number(&killed, "/last/packets") - number(&killed, "/last/sampled_out");
     let stored = number(&killed, "/stored/packets");
-    assert_eq!(number(&killed, "/lost"), judged.saturating_sub(stored), "{killed}");
+    let missing = judged.saturating_sub(stored);
+    let open = number(&killed, "/open");
+    assert_eq!(number(&killed, "/lost"), missing.saturating_sub(open), "{killed}");
     assert!(stored < 20_000, "it was killed in mid-run");
 
     let again = support::run_well(&mut replay("max"));

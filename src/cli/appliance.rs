@@ -130,7 +130,8 @@ impl Appliance {
             None => None,
         };
         // Last of what can fail: a start that fails leaves the pages of earlier runs as they are.
-        let page = if is_sensor { Some(Page::start(folder, epoch, &live)?) } else { None };
+        let page =
+            if is_sensor { Some(Page::start(folder, epoch, &live, left.clone())?) } else { None };
         let mut recorder = recorder(config, &events, &params, &live, batches, left);
         recorder.mark(MarkerKind::Start, Vec::new()).map_err(Failure::operation)?;
         let when_full = if is_sensor { WhenFull::Count } else { WhenFull::Wait };
@@ -144,11 +145,12 @@ impl Appliance {
     }
 
     /// Sends everything that `source` has through the data path into the store, and to `others`. `afterwards` is called when the
-    /// last verdict was taken, while the server still answers.
+    /// last verdict was taken, while the server still answers; `fault_of` says what went wrong with the source.
     pub(super) fn run<S: FrameSource + Send>(
         self,
         source: S,
         mut others: Vec<&mut dyn Sink>,
+        fault_of: impl FnOnce(&S) -> Option<String>,
         afterwards: impl FnOnce(),
     ) -> Ended<S> {
         let Self { params, detection, mut recorder, writer, live, server, page, watched } = self;
@@ -158,11 +160,12 @@ impl Appliance {
         live.capture.change(|capture| {
             capture.running = false;
             capture.delivered = Some(replayed.delivered);
+            capture.fault = fault_of(&replayed.source);
         });
         notice(&live, NoticeKind::CaptureEnded, "no more frames will come");
-        // The writer ends when nobody can send to it any more.
-        drop(recorder);
         afterwards();
+        // The writer ends when nobody can send to it any more; as long as the server answers, it brings what waits to the store.
+        drop(recorder);
         notice(&live, NoticeKind::Stopping, "the sensor stops");
         let stats = writer.stats().clone();
         let uncommitted = writer.finish();
@@ -268,8 +271,8 @@ fn make_folder(folder: &Path) -> Result<(), Failure> {
 fn ready(location: &Location, config: &Config, has_spool: bool) -> Result<(), Failure> {
     match store::open(location, config.store.retention) {
         Ok(_) => Ok(()),
-        Err(error @ StoreError::Away { .. }) if has_spool => {
-            tracing::warn!(%error, "the store is away; events wait in the spool");
+        Err(error @ (StoreError::Away { .. } | StoreError::Schema { .. })) if has_spool => {
+            tracing::warn!(%error, "the store can't be used yet; events wait in the spool");
             Ok(())
         }
         Err(error) => Err(Failure::operation(error)),
@@ -321,9 +324,14 @@ struct Page {
 }
 
 impl Page {
-    fn start(folder: &Path, epoch: Epoch, live: &Live) -> Result<Self, Failure> {
+    fn start(
+        folder: &Path,
+        epoch: Epoch,
+        live: &Live,
+        left: Vec<Leftover>,
+    ) -> Result<Self, Failure> {
         let failed = |error| Failure::operation(format!("{}: {error}", folder.display()));
-        let page = EpochPage::begin(folder, epoch, setup::now()).map_err(failed)?;
+        let page = EpochPage::begin(folder, epoch, setup::now(), left).map_err(failed)?;
         let (ended, told) = channel();
         let live = live.clone();
         let write = move || {
@@ -339,7 +347,10 @@ impl Page {
                 written = page.write(setup::now(), live.collector.read().totals);
                 store.look(&live);
             };
-            if in_order { page.end().and(written) } else { written }
+            if in_order {
+                return page.end().and(written);
+            }
+            page.write(setup::now(), live.collector.read().totals)
         };
         let thread =
             std::thread::Builder::new().name("page".to_owned()).spawn(write).map_err(failed)?;

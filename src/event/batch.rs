@@ -56,6 +56,12 @@ pub struct RefusedBatches {
 }
 
 impl RefusedBatches {
+    /// How many.
+    #[must_use]
+    pub const fn count(&self) -> u64 {
+        self.last.saturating_add(1).saturating_sub(self.first)
+    }
+
     /// One batch, and those that it says were refused before it.
     #[must_use]
     pub fn of(batch: &Batch) -> Self {

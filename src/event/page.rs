@@ -19,7 +19,7 @@ const PAGE_BEGIN: &str = "running-";
 /// How it ends.
 const PAGE_END: &str = ".json";
 
-/// How many pages of earlier epochs are read; with more, somebody else writes there.
+/// How many pages of earlier epochs are read: the newest. The epoch in the name begins with the time.
 const PAGES_MAX: usize = 64;
 
 /// The file is always this long, so that one write replaces it whole.
@@ -31,6 +31,8 @@ pub struct EpochPage {
     file: File,
     folder: PathBuf,
     epoch: Epoch,
+    /// Earlier runs whose pages were read.
+    left: Vec<Leftover>,
 }
 
 /// What a page says.
@@ -63,17 +65,26 @@ struct Page {
 }
 
 impl EpochPage {
-    /// Begins the page of `epoch` in `folder`. What earlier epochs left there stays until this one ends in order.
+    /// Begins the page of `epoch` in `folder`. The pages of the earlier epochs in `left` stay until this one ends in order. A
+    /// full disk is no reason not to start: then it is written later.
     ///
     /// # Errors
     ///
-    /// When it can't be written.
-    pub fn begin(folder: &Path, epoch: Epoch, at: Timestamp) -> io::Result<Self> {
-        let path = folder.join(format!("{PAGE_BEGIN}{epoch}{PAGE_END}"));
-        let file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-        let page = Self { file, folder: folder.to_owned(), epoch };
-        page.write(at, Totals::default())?;
+    /// When it can't be made.
+    pub fn begin(
+        folder: &Path,
+        epoch: Epoch,
+        at: Timestamp,
+        left: Vec<Leftover>,
+    ) -> io::Result<Self> {
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(path_of(folder, epoch))?;
+        let page = Self { file, folder: folder.to_owned(), epoch, left };
+        drop(page.write(at, Totals::default()));
         Ok(page)
     }
 
@@ -96,8 +107,18 @@ impl EpochPage {
     ///
     /// When a file can't be removed.
     pub fn end(self) -> io::Result<()> {
-        pages(&self.folder).iter().try_for_each(std::fs::remove_file)
+        let earlier = self.left.iter().map(|left| left.epoch);
+        earlier.chain([self.epoch]).try_for_each(|epoch| {
+            match std::fs::remove_file(path_of(&self.folder, epoch)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                done => done,
+            }
+        })
     }
+}
+
+fn path_of(folder: &Path, epoch: Epoch) -> PathBuf {
+    folder.join(format!("{PAGE_BEGIN}{epoch}{PAGE_END}"))
 }
 
 /// What epochs that did not end in order have left in `folder`, oldest first. A page that can't be read says nothing.
@@ -119,7 +140,9 @@ fn pages(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let is_page = |name: &str| name.starts_with(PAGE_BEGIN) && name.ends_with(PAGE_END);
     let pages = entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(is_page));
-    pages.take(PAGES_MAX).map(|entry| entry.path()).collect()
+    let mut pages: Vec<PathBuf> = pages.map(|entry| entry.path()).collect();
+    pages.sort_unstable();
+    pages.split_off(pages.len().saturating_sub(PAGES_MAX))
 }
 
 fn crc32_of(leftover: &Leftover) -> u32 {
@@ -141,25 +164,29 @@ mod tests {
         let at = Timestamp::from_secs(1_790_000_000);
         let epoch = Epoch::new(at, 3);
         assert_eq!(leftovers(folder.path()), []);
-        let page = EpochPage::begin(folder.path(), epoch, at).unwrap();
+        let page = EpochPage::begin(folder.path(), epoch, at, Vec::new()).unwrap();
         page.write(at, totals(u64::MAX)).unwrap();
         page.write(at, totals(5)).unwrap();
         let left = Leftover { epoch, at, totals: totals(5) };
         assert_eq!(leftovers(folder.path()), [left]);
         drop(page);
         let next = Epoch::new(at, 4);
-        let page = EpochPage::begin(folder.path(), next, at).unwrap();
+        let page = EpochPage::begin(folder.path(), next, at, vec![left]).unwrap();
         let begun = Leftover { epoch: next, at, totals: totals(0) };
         assert_eq!(leftovers(folder.path()), [left, begun], "it stays until a run ends in order");
+        // Another run, which this one did not know of when it began.
+        let other = Epoch::new(at, 5);
+        EpochPage::begin(folder.path(), other, at, Vec::new()).unwrap();
         page.end().unwrap();
-        assert_eq!(leftovers(folder.path()), []);
+        let left: Vec<Epoch> = leftovers(folder.path()).iter().map(|left| left.epoch).collect();
+        assert_eq!(left, [other], "only what it knew of is done with");
     }
 
     #[test]
     fn a_damaged_page_says_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let at = Timestamp::from_secs(1_790_000_000);
-        EpochPage::begin(folder.path(), Epoch::new(at, 3), at).unwrap();
+        EpochPage::begin(folder.path(), Epoch::new(at, 3), at, Vec::new()).unwrap();
         let file = pages(folder.path()).pop().unwrap();
         let whole = std::fs::read(&file).unwrap();
         for byte in 0..whole.len() {

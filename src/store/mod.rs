@@ -42,6 +42,20 @@ pub trait Store: Send {
     /// When nothing of it was committed, or when that can't be known: trying again is always right.
     fn commit(&mut self, batch: &Batch, now: Timestamp) -> Result<Committed, StoreError>;
 
+    /// Commits some of these batches, from the front, at least the first: as many as go well in one transaction. Says what became of
+    /// each of those. `batches` is not empty.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::commit`].
+    fn commit_some(
+        &mut self,
+        batches: &[&Batch],
+        now: Timestamp,
+    ) -> Result<Vec<Committed>, StoreError> {
+        batches.iter().take(1).map(|batch| self.commit(batch, now)).collect()
+    }
+
     /// What has to be done now and then: partitions made ahead, old rows removed and counted, the log truncated.
     ///
     /// # Errors

@@ -38,7 +38,11 @@ pub(super) fn check(facts: &Facts) -> EpochAudit {
         quarantined,
         refused,
         pruned: facts.pruned,
-        doubled: facts.rows.all.rows.saturating_sub(facts.rows.distinct) + facts.quarantined_too,
+        doubled: total([
+            facts.rows.all.rows.saturating_sub(facts.rows.distinct),
+            facts.quarantined_too,
+        ]),
+        open: open(facts),
         lost: lost(facts, quarantined),
         differences: words,
         differences_left_out: more,
@@ -63,12 +67,25 @@ fn refused(facts: &Facts, upto: u64) -> Sums {
 
 /// Packets (and verdicts about victims) that the last marker says were judged and that are in no row and no count of the store.
 fn lost(facts: &Facts, quarantined: Sums) -> u64 {
-    let Some(Marker { totals, .. }) = last(facts) else { return 0 };
+    let Some(last) = last(facts) else { return 0 };
+    let totals = &last.totals;
     let mut there = facts.rows.all;
     there += quarantined;
     there += facts.pruned;
     let packets = totals.packets.saturating_sub(totals.sampled_out.saturating_add(there.packets));
-    packets.saturating_add(totals.victims.saturating_sub(there.alerts))
+    let missing = packets.saturating_add(totals.victims.saturating_sub(there.alerts));
+    missing.saturating_sub(open(facts))
+}
+
+/// Packets (and verdicts about victims) that lie in events which the last marker calls open. As far as the store knows the epoch
+/// goes on, and they will come.
+fn open(facts: &Facts) -> u64 {
+    match last(facts) {
+        Some(Marker { kind: MarkerKind::Start | MarkerKind::Running, totals, .. }) => {
+            totals.open_packets.saturating_add(totals.open_alerts)
+        }
+        Some(_) | None => 0,
+    }
 }
 
 /// Differences found so far.
@@ -113,14 +130,10 @@ impl Checking<'_> {
 
     fn ledger(&mut self) {
         let Facts { ledger, row, .. } = self.facts;
-        let refused: u64 = self
-            .facts
-            .refused
-            .iter()
-            .map(|range| (range.last + 1).saturating_sub(range.first))
-            .sum();
-        if ledger.batches + refused != ledger.last {
-            let missing = ledger.last.saturating_sub(ledger.batches + refused);
+        let refused = total(self.facts.refused.iter().map(RefusedBatches::count));
+        let known = ledger.batches.saturating_add(refused);
+        if known != ledger.last {
+            let missing = ledger.last.saturating_sub(known);
             self.found.add(|| {
                 format!(
                     "batches: {} of {} are in the ledger, {refused} were refused, {missing} missing",
@@ -144,7 +157,7 @@ impl Checking<'_> {
     /// Numbers run from 1 without gaps and without doubles.
     fn numbers(&mut self) {
         let Facts { rows, quarantine, quarantined_too, pruned, pruned_upto, .. } = self.facts;
-        let doubled = rows.all.rows.saturating_sub(rows.distinct) + quarantined_too;
+        let doubled = rows.all.rows.saturating_sub(rows.distinct).saturating_add(*quarantined_too);
         if doubled > 0 {
             self.found.add(|| format!("numbers: {doubled} events are there more than once"));
         }
@@ -152,7 +165,7 @@ impl Checking<'_> {
         let upto = self.facts.refused.last().map_or(0, |refused| refused.upto);
         let last = rows.last.max(in_quarantine).max(*pruned_upto).max(upto);
         let refused = refused(self.facts, u64::MAX).rows;
-        let accounted = (rows.distinct + pruned.rows + count(quarantine.len()) + refused)
+        let accounted = total([rows.distinct, pruned.rows, count(quarantine.len()), refused])
             .saturating_sub(*quarantined_too);
         if accounted < last {
             self.found.add(|| format!("numbers: {} of 1 to {last} are nowhere", last - accounted));
@@ -167,8 +180,8 @@ impl Checking<'_> {
         let mut quarantined = Sums::default();
         let mut before = 0;
         // Those that were in refused batches can't be here, and old ones are thinned out.
-        let refused: u64 = self.facts.refused.iter().map(|refused| refused.markers).sum();
-        let mut excused = self.facts.thinned + refused;
+        let refused = total(self.facts.refused.iter().map(|refused| refused.markers));
+        let mut excused = self.facts.thinned.saturating_add(refused);
         for marker in &self.facts.markers {
             // A later start does not know how far the dead one had counted.
             let gap = marker.number.abs_diff(number);
@@ -180,7 +193,7 @@ impl Checking<'_> {
                 }
                 excused = excused.saturating_sub(gap);
             }
-            number = marker.number + 1;
+            number = marker.number.saturating_add(1);
             if marker.totals.unaccounted() != 0 {
                 self.found.add(|| {
                     format!(
@@ -305,6 +318,11 @@ impl Checking<'_> {
             }
         }
     }
+}
+
+/// A sum that never overflows: a store may hold numbers that somebody has made up.
+fn total(numbers: impl IntoIterator<Item = u64>) -> u64 {
+    numbers.into_iter().fold(0, u64::saturating_add)
 }
 
 fn count(length: usize) -> u64 {

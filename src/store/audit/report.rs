@@ -50,6 +50,9 @@ pub struct EpochAudit {
     pub pruned: Sums,
     /// Events that are there more than once.
     pub doubled: u64,
+    /// Packets (and verdicts about victims) in events that were open at the last marker of an epoch which has not ended. If it died,
+    /// they are lost.
+    pub open: u64,
     /// Packets (and verdicts about victims) that the last marker says were judged and that the store does not have: those of
     /// [`Self::refused`], and of what a crash has taken. What an epoch without an end judged after its last marker is unknown.
     pub lost: u64,
@@ -139,6 +142,15 @@ impl EpochAudit {
                 format_args!(
                     "               {} markers can't be recounted by themselves: retention has removed rows up to them",
                     self.markers_undecidable
+                ),
+            );
+        }
+        if self.open > 0 {
+            let open = self.open;
+            line(
+                text,
+                format_args!(
+                    "  open         {open} in events that were not stored yet; lost if it died"
                 ),
             );
         }

@@ -1,18 +1,18 @@
-//! One batch, one transaction, and what to do with a row that the server refuses.
+//! One transaction for a batch, or for a few that wait, and what to do with a row that the server refuses.
 //!
 //! ```text
-//!  first flight    BEGIN, ledger row, epoch, COPY          answer: was the batch there already?
+//!  first flight    BEGIN, ledger row, epoch, COPY          answer: was a batch there already?
 //!  second flight   rows ..., end of COPY, records, COMMIT  answer: done, or a row was refused
 //! ```
 //!
-//! Two round trips for a batch in which nothing is odd. If a row is refused, PostgreSQL has undone everything by then, and the
-//! batch is done again carefully: halves under savepoints, until the row that is to blame stands alone.
+//! Two round trips and one wait for the server's disk for batches in which nothing is odd. If a row is refused, PostgreSQL has undone
+//! everything by then, and the first batch is done again alone, at last carefully: halves under savepoints, until the row that is to blame stands alone.
 
 use std::io::Cursor;
 use std::pin::Pin;
 
 use futures_util::SinkExt;
-use futures_util::future::{join4, join5, try_join};
+use futures_util::future::{join, join_all, join3, join5, try_join};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, CopyInSink, Error, Row, Statement};
 
@@ -20,19 +20,20 @@ use super::PostgresConfig;
 use super::connection::{Link, is_rows_fault, prepare_all, reason};
 use super::copy::{COPY, Rows};
 use super::records::{Records, Statements, big, system_time};
-use crate::event::{Batch, Event};
+use crate::event::{Batch, Epoch, Event};
 use crate::store::printable::printable;
 use crate::store::{Committed, StoreError};
 use crate::time::Timestamp;
 
-/// Commits a batch, or finds it committed.
+/// Commits batches in one transaction; or, where one of them is odd, the first of them alone. Says what became of those that are
+/// committed.
 pub(super) async fn commit(
     config: &PostgresConfig,
     session: &Session,
-    batch: &Batch,
+    batches: &[&Batch],
     now: Timestamp,
-) -> Result<Committed, StoreError> {
-    let commit = Commit {
+) -> Result<Vec<Committed>, StoreError> {
+    let commit = |batch| Commit {
         config,
         session,
         batch,
@@ -40,11 +41,18 @@ pub(super) async fn commit(
         sensor: printable(&batch.sensor).into_owned(),
         records: Records::of(batch, now, &session.records),
     };
-    match commit.at_once().await? {
-        AtOnce::Committed => Ok(Committed::default()),
-        AtOnce::Already => commit.already().await,
-        AtOnce::Refused => commit.carefully().await,
-    }
+    let commits: Vec<_> = batches.iter().copied().map(commit).collect();
+    let Some(first) = commits.first() else { return Ok(Vec::new()) };
+    let tried = match first.at_once(&commits).await? {
+        AtOnce::Committed => return Ok(vec![Committed::default(); commits.len()]),
+        odd if commits.len() == 1 => odd,
+        _odd => first.at_once(std::slice::from_ref(first)).await?,
+    };
+    Ok(vec![match tried {
+        AtOnce::Committed => Committed::default(),
+        AtOnce::Already => first.already().await?,
+        AtOnce::Refused => first.carefully().await?,
+    }])
 }
 
 /// A connection with its statements prepared.
@@ -119,31 +127,36 @@ type Parameter<'a> = &'a (dyn ToSql + Sync);
 type Sink = Pin<Box<CopyInSink<Cursor<Vec<u8>>>>>;
 
 impl Commit<'_> {
-    /// The whole batch, on the assumption that nothing in it is odd.
-    async fn at_once(&self) -> Result<AtOnce, StoreError> {
+    /// Whole batches, this one the first of them, on the assumption that nothing in them is odd.
+    async fn at_once(&self, all: &[Self]) -> Result<AtOnce, StoreError> {
         let client = self.session.client();
-        let mut sink = match self.begin(!self.batch.events.is_empty()).await? {
+        let has_rows = all.iter().any(|each| !each.batch.events.is_empty());
+        let mut sink = match self.begin(all, has_rows).await? {
             Begun::New(sink) => sink,
             Begun::Already => return Ok(AtOnce::Already),
         };
-        if let Some(open) = &mut sink
-            && let Err(_reason) = self.send_rows(open, &self.batch.events).await?
-        {
-            drop(sink);
-            self.config.answer(client.batch_execute("ROLLBACK")).await?;
-            return Ok(AtOnce::Refused);
+        if let Some(open) = &mut sink {
+            let parts = all.iter().map(|each| (each.batch.epoch, &*each.batch.events));
+            if let Err(_reason) = self.send_rows(open, parts).await? {
+                drop(sink);
+                self.config.answer(client.batch_execute("ROLLBACK")).await?;
+                return Ok(AtOnce::Refused);
+            }
         }
         // Behind a statement that failed, COMMIT means ROLLBACK: it is the first error that counts.
-        let stored: Vec<&Event> = self.batch.events.iter().collect();
-        let events = self.of_events(&stored);
-        let end = join4(
+        let stored: Vec<Vec<&Event>> =
+            all.iter().map(|each| each.batch.events.iter().collect()).collect();
+        let events: Vec<_> =
+            all.iter().zip(&stored).map(|(each, stored)| each.of_events(stored)).collect();
+        let records = all.iter().zip(&events).flat_map(|(each, events)| [events, &each.records]);
+        let end = join3(
             finish(sink),
-            events.send(client),
-            self.records.send(client),
+            join_all(records.map(|records| records.send(client))),
             client.batch_execute("COMMIT"),
         );
-        let (rows, events, records, end) = self.config.answer(async { Ok(end.await) }).await?;
-        match rows.and(events).and(records).and(end) {
+        let (rows, records, end) = self.config.answer(async { Ok(end.await) }).await?;
+        let records: Result<(), Error> = records.into_iter().collect();
+        match rows.and(records).and(end) {
             Ok(()) => Ok(AtOnce::Committed),
             // Whatever it was, carefully it is found out.
             Err(error) if is_rows_fault(&error) => Ok(AtOnce::Refused),
@@ -154,7 +167,7 @@ impl Commit<'_> {
     /// The whole batch, but for the rows that the server refuses.
     async fn carefully(&self) -> Result<Committed, StoreError> {
         let client = self.session.client();
-        if let Begun::Already = self.begin(false).await? {
+        if let Begun::Already = self.begin(std::slice::from_ref(self), false).await? {
             return self.already().await;
         }
         let mut committed = Committed::default();
@@ -211,41 +224,47 @@ impl Commit<'_> {
         })
     }
 
-    /// Opens the transaction: the ledger row, the epoch's row, and COPY if there is something to copy.
-    async fn begin(&self, copy: bool) -> Result<Begun, StoreError> {
-        let (session, client) = (self.session, self.session.client());
-        let (epoch, number) = self.key();
-        let [rows, packets, alerts] = self.sums();
-        let recorded = system_time(self.now);
+    /// Opens the transaction: of each batch the ledger row and the epoch's row, and COPY if there is something to copy.
+    async fn begin(&self, all: &[Self], copy: bool) -> Result<Begun, StoreError> {
+        let client = self.session.client();
         let open = async {
             if !copy {
                 return Ok(None);
             }
-            client.copy_in(&session.copy).await.map(|sink| Some(Box::pin(sink)))
+            client.copy_in(&self.session.copy).await.map(|sink| Some(Box::pin(sink)))
         };
-        let started = system_time(self.batch.epoch.started());
-        let ledger: [Parameter<'_>; 7] =
-            [&self.sensor, &epoch, &number, &recorded, &rows, &packets, &alerts];
-        let run: [Parameter<'_>; 6] = [&epoch, &self.sensor, &started, &rows, &packets, &alerts];
         // Polled, and so sent, in this order before the first is answered.
-        let first = join4(
-            client.batch_execute("BEGIN"),
-            client.query_opt(&session.ledger, &ledger),
-            client.execute(&session.epoch, &run),
-            open,
-        );
-        let (begin, ledger, epoch, sink) = self.config.answer(async { Ok(first.await) }).await?;
+        let first =
+            join3(client.batch_execute("BEGIN"), join_all(all.iter().map(Self::enter)), open);
+        let (begin, entered, sink) = self.config.answer(async { Ok(first.await) }).await?;
         let failed = |error: Error| self.config.fault(&error);
         begin.map_err(failed)?;
-        let new = ledger.map_err(failed)?.is_some();
-        epoch.map_err(failed)?;
+        let entered: Result<Vec<bool>, Error> = entered.into_iter().collect();
+        let are_new = entered.map_err(failed)?.into_iter().all(|is_new| is_new);
         let sink = sink.map_err(failed)?;
-        if new {
+        if are_new {
             return Ok(Begun::New(sink));
         }
         drop(sink);
         self.config.answer(client.batch_execute("ROLLBACK")).await?;
         Ok(Begun::Already)
+    }
+
+    /// Enters the batch into the ledger and adds it to its epoch. Returns whether it was not there.
+    async fn enter(&self) -> Result<bool, Error> {
+        let (session, client) = (self.session, self.session.client());
+        let (epoch, number) = self.key();
+        let [rows, packets, alerts] = self.sums();
+        let recorded = system_time(self.now);
+        let started = system_time(self.batch.epoch.started());
+        let ledger: [Parameter<'_>; 7] =
+            [&self.sensor, &epoch, &number, &recorded, &rows, &packets, &alerts];
+        let run: [Parameter<'_>; 6] = [&epoch, &self.sensor, &started, &rows, &packets, &alerts];
+        let (ledger, epoch) =
+            join(client.query_opt(&session.ledger, &ledger), client.execute(&session.epoch, &run))
+                .await;
+        let is_new = ledger?.is_some();
+        epoch.map(|_rows| is_new)
     }
 
     /// Copies rows under a savepoint. Inside, why one of them was refused: then none is there.
@@ -255,7 +274,7 @@ impl Commit<'_> {
             try_join(client.batch_execute("SAVEPOINT part"), client.copy_in(&self.session.copy));
         let ((), sink) = self.config.answer(open).await?;
         let mut sink = Box::pin(sink);
-        let copied = match self.send_rows(&mut sink, events).await? {
+        let copied = match self.send_rows(&mut sink, [(self.batch.epoch, events)]).await? {
             Ok(()) => {
                 // The inner result is the rows' own fault.
                 let copied = async {
@@ -279,20 +298,22 @@ impl Commit<'_> {
         Ok(copied)
     }
 
-    /// Writes rows into an open COPY. Inside, why one of them can't even be written.
-    async fn send_rows(
+    /// Writes rows, by epoch, into an open COPY. Inside, why one of them can't even be written.
+    async fn send_rows<'e>(
         &self,
         sink: &mut Sink,
-        events: &[Event],
+        parts: impl IntoIterator<Item = (Epoch, &'e [Event])>,
     ) -> Result<Result<(), String>, StoreError> {
-        let mut rows = Rows::new(self.batch.epoch, self.now);
-        for event in events {
-            if let Err(reason) = rows.push(event) {
-                return Ok(Err(reason));
-            }
-            if rows.len() >= CHUNK {
-                let chunk = rows.take(CHUNK + CHUNK / 8);
-                self.config.answer(sink.feed(Cursor::new(chunk))).await?;
+        let mut rows = Rows::new(self.now);
+        for (epoch, events) in parts {
+            for event in events {
+                if let Err(reason) = rows.push(epoch, event) {
+                    return Ok(Err(reason));
+                }
+                if rows.len() >= CHUNK {
+                    let chunk = rows.take(CHUNK + CHUNK / 8);
+                    self.config.answer(sink.feed(Cursor::new(chunk))).await?;
+                }
             }
         }
         self.config.answer(sink.send(Cursor::new(rows.finish()))).await?;

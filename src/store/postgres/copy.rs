@@ -30,14 +30,13 @@ const NULL: [u8; 4] = (-1_i32).to_be_bytes();
 #[derive(Debug)]
 pub(super) struct Rows {
     bytes: Vec<u8>,
-    epoch: i64,
     recorded: i64,
 }
 
 impl Rows {
-    /// The beginning of a COPY of events of `epoch`.
-    pub(super) fn new(epoch: Epoch, recorded: Timestamp) -> Self {
-        Self { bytes: HEADER.to_vec(), epoch: epoch.stored(), recorded: since_2000(recorded) }
+    /// The beginning of a COPY.
+    pub(super) fn new(recorded: Timestamp) -> Self {
+        Self { bytes: HEADER.to_vec(), recorded: since_2000(recorded) }
     }
 
     /// How many bytes wait to be taken.
@@ -56,19 +55,19 @@ impl Rows {
         self.bytes
     }
 
-    /// Adds an event. On failure it is as if it had never been there.
+    /// Adds an event of an epoch. On failure it is as if it had never been there.
     ///
     /// # Errors
     ///
     /// When one of its numbers is none, or larger than its column holds, in words.
-    pub(super) fn push(&mut self, event: &Event) -> Result<(), String> {
+    pub(super) fn push(&mut self, epoch: Epoch, event: &Event) -> Result<(), String> {
         let before = self.bytes.len();
         let mut row = Row { bytes: &mut self.bytes, refused: None };
         row.bytes.extend(COLUMNS.to_be_bytes());
         row.big(since_2000(event.first));
         row.big(since_2000(event.last));
         row.big(self.recorded);
-        row.big(self.epoch);
+        row.big(epoch.stored());
         row.counts(event);
         row.ports(event);
         row.scores(event);

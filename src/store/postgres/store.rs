@@ -69,8 +69,17 @@ impl PostgresStore {
 
 impl Store for PostgresStore {
     fn commit(&mut self, batch: &Batch, now: Timestamp) -> Result<Committed, StoreError> {
+        let committed = self.commit_some(&[batch], now)?;
+        Ok(committed.into_iter().next().unwrap_or_default())
+    }
+
+    fn commit_some(
+        &mut self,
+        batches: &[&Batch],
+        now: Timestamp,
+    ) -> Result<Vec<Committed>, StoreError> {
         self.with_session(async |config, session, _| {
-            commit::commit(config, session, batch, now).await
+            commit::commit(config, session, batches, now).await
         })
     }
 

@@ -17,6 +17,8 @@ const SEARCH_EVERY: u64 = 600 * 1_000_000_000;
 pub(super) struct Folding {
     /// When a search found nothing left to fold.
     searched: Option<Timestamp>,
+    /// The last run that a search has done with: the next call goes on behind it.
+    done: Option<i64>,
 }
 
 impl Folding {
@@ -32,7 +34,8 @@ impl Folding {
             return Ok(false);
         }
         let before = micros(now.plus_nanos(-fold::AFTER_SECONDS * 1_000_000_000));
-        for (sensor, epoch) in runs(connection, before)? {
+        let after = self.done.unwrap_or(i64::MIN);
+        for (sensor, epoch) in runs(connection, before, after)? {
             loop {
                 if Instant::now() >= deadline {
                     return Ok(true);
@@ -43,19 +46,21 @@ impl Folding {
                 let folded = slice.fold_ledger()? + slice.thin_markers()?;
                 transaction.commit()?;
                 if folded == 0 {
+                    self.done = Some(epoch);
                     break;
                 }
             }
         }
+        self.done = None;
         self.searched = Some(now);
         Ok(false)
     }
 }
 
-/// The runs that have something old.
-fn runs(connection: &Connection, before: i64) -> Result<Vec<(String, i64)>, Error> {
+/// The runs behind `after` that have old rows beside their last.
+fn runs(connection: &Connection, before: i64, after: i64) -> Result<Vec<(String, i64)>, Error> {
     let mut runs = connection.prepare_cached(RUNS)?;
-    runs.query_map([before], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+    runs.query_map([before, after], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
 /// Some of one run.
@@ -104,7 +109,9 @@ impl Slice<'_> {
 /// Fewer than a server takes at once: batches wait meanwhile.
 const SLICE_ROWS: u32 = fold::SLICE_ROWS / 10;
 
-const RUNS: &str = "SELECT sensor, epoch FROM epochs WHERE started_at < ?1";
+const RUNS: &str = "SELECT sensor, epoch FROM epochs AS e WHERE started_at < ?1 AND epoch > ?2 \
+     AND (SELECT count(*) FROM (SELECT 1 FROM ingest_batches AS b WHERE b.sensor = e.sensor AND b.epoch = e.epoch LIMIT 2)) > 1 \
+     ORDER BY epoch";
 
 /// The last batch stays: it says when the run last committed something.
 const OLD_BATCHES: &str = "SELECT max(batch_no) FROM (SELECT batch_no, committed_at FROM ingest_batches \
@@ -127,7 +134,7 @@ const REMOVE_BATCHES: &str =
 /// Only of a run whose ledger has been folded: that is where it is noted.
 const OLD_MARKERS: &str = "SELECT max(number) FROM (SELECT a.number, a.at FROM accounting AS a JOIN folded_batches AS f \
      ON f.sensor = ?1 AND f.epoch = a.epoch WHERE a.epoch = ?2 AND a.number > f.markers_upto \
-     AND a.number < (SELECT max(number) FROM accounting WHERE epoch = ?2) ORDER BY a.number LIMIT ?4) WHERE at < ?3";
+     AND a.number < (SELECT max(number) FROM accounting WHERE epoch = ?2 AND kind <> 3) ORDER BY a.number LIMIT ?4) WHERE at < ?3";
 
 const REMOVE_MARKERS: &str = "DELETE FROM accounting WHERE epoch = ?2 AND number <= ?3 AND kind = 1 AND number % ?4 <> 0 \
      AND number > (SELECT markers_upto FROM folded_batches WHERE sensor = ?1 AND epoch = ?2)";

@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use super::backoff::Backoff;
 use super::params::{Clock, WriterParams};
 use super::stats::WriterStats;
-use super::{Opener, Store, StoreError};
+use super::{Opener, ROWS_AT_ONCE, Store, StoreError};
 use crate::event::{Batch, Board};
 use crate::store::{Committed, Maintained};
 
@@ -101,34 +101,55 @@ impl Committer {
                 self.maintain();
             }
             match self.work.recv_deadline(self.maintain_next) {
-                Ok(batch) => self.commit(&batch)?,
+                Ok(batch) => self.commit(batch)?,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
         }
     }
 
-    /// Commits a batch, however often it takes.
-    fn commit(&mut self, batch: &Batch) -> Result<(), End> {
-        loop {
+    /// Commits a batch and those that wait behind it, as far as they go into one transaction; however often it takes.
+    fn commit(&mut self, batch: Arc<Batch>) -> Result<(), End> {
+        let mut waiting = self.gather(batch);
+        while !waiting.is_empty() {
             self.open_store()?;
             if matches!(self.stopped.try_recv(), Err(TryRecvError::Disconnected)) {
                 return Err(End::Stopped);
             }
             let Some(store) = &mut self.store else { continue };
             let begun = Instant::now();
-            match store.commit(batch, self.clock.now()) {
+            let batches: Vec<&Batch> = waiting.iter().map(|batch| &**batch).collect();
+            match store.commit_some(&batches, self.clock.now()) {
                 Ok(committed) => {
                     let took = begun.elapsed();
-                    let delay = self.clock.now().nanos_since(batch.begun);
-                    let delay_nanos = u64::try_from(delay).unwrap_or_default();
                     self.recovered();
-                    let done = Done::Committed { committed, took, delay_nanos };
-                    return self.done.send(done).map_err(|_unheard| End::Stopped);
+                    let now = self.clock.now();
+                    for (batch, committed) in
+                        waiting.drain(..committed.len().min(waiting.len())).zip(&committed)
+                    {
+                        let delay_nanos =
+                            u64::try_from(now.nanos_since(batch.begun)).unwrap_or_default();
+                        let done = Done::Committed { committed: *committed, took, delay_nanos };
+                        self.done.send(done).map_err(|_unheard| End::Stopped)?;
+                    }
                 }
                 Err(error) => self.failed(error)?,
             }
         }
+        Ok(())
+    }
+
+    /// The batch and those that are there behind it, up to [`ROWS_AT_ONCE`].
+    fn gather(&self, first: Arc<Batch>) -> Vec<Arc<Batch>> {
+        let mut rows = first.events.len();
+        let mut batches = vec![first];
+        while rows < ROWS_AT_ONCE
+            && let Ok(next) = self.work.try_recv()
+        {
+            rows += next.events.len();
+            batches.push(next);
+        }
+        batches
     }
 
     /// Opens the store if it is not open. Returns whether it had to.

@@ -41,8 +41,12 @@ pub use stats::{BATCH_ROWS_BOUNDS, Buckets, COMMIT_NANOS_BOUNDS, Tally, WriterSt
 /// Opens the store: at the start, and again after every failure.
 type Opener = Box<dyn FnMut() -> Result<Box<dyn Store>, StoreError> + Send>;
 
-/// Batches in the committer's hands: one that commits, and the next, so that the store never waits for a batch.
-const IN_HAND_MAX: usize = 2;
+/// Batches in the committer's hands: some that commit, and the next, so that the store never waits for a batch. What has piled up
+/// goes several in a transaction: waiting for the store's disk is most of what a small one costs.
+const IN_HAND_MAX: usize = 12;
+
+/// Rows that are committed at once, unless a single batch has more.
+const ROWS_AT_ONCE: usize = 10_000;
 
 /// The running writer.
 #[derive(Debug)]

@@ -7,9 +7,12 @@ impl Run<'_> {
     /// Folds a slice of every run. Returns whether that was all there is.
     pub(super) async fn fold(&self) -> Result<bool, StoreError> {
         let before = moment(self.now.plus_nanos(-fold::AFTER_SECONDS * 1_000_000_000));
-        let runs = self
-            .rows(&format!("SELECT epoch FROM epochs WHERE started_at < {before}"), &[])
-            .await?;
+        // Of a run that is folded only the last batch is left.
+        let question = format!(
+            "SELECT epoch FROM epochs e WHERE started_at < {before} \
+             AND (SELECT count(*) FROM (SELECT FROM ingest_batches b WHERE b.sensor = e.sensor AND b.epoch = e.epoch LIMIT 2) AS two) > 1"
+        );
+        let runs = self.rows(&question, &[]).await?;
         let mut whole = true;
         for run in &runs {
             let epoch: i64 = run.get(0);
@@ -50,7 +53,7 @@ impl Run<'_> {
         let question = format!(
             "WITH run AS (SELECT sensor, epoch, markers_upto FROM folded_batches JOIN epochs USING (sensor, epoch) WHERE epoch = {epoch}), \
              seen AS (SELECT max(number) AS upto FROM (SELECT a.number, a.at FROM accounting a JOIN run USING (epoch) \
-             WHERE a.number > run.markers_upto AND a.number < (SELECT max(number) FROM accounting WHERE epoch = {epoch}) \
+             WHERE a.number > run.markers_upto AND a.number < (SELECT max(number) FROM accounting WHERE epoch = {epoch} AND kind <> 3) \
              ORDER BY a.number LIMIT {slice}) AS first WHERE at < {before}), \
              gone AS (DELETE FROM accounting a USING run, seen WHERE a.epoch = run.epoch AND a.number > run.markers_upto \
              AND a.number <= seen.upto AND a.kind = 1 AND a.number % {kept} <> 0 RETURNING a.number), \

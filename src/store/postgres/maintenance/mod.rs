@@ -50,18 +50,30 @@ impl Maintenance {
         now: Timestamp,
     ) -> Result<Maintained, StoreError> {
         let run = Run { config, client, now };
-        run.make_partitions(&mut self.done).await?;
-        if is_due(self.folded, now) {
-            self.folded = run.fold().await?.then_some(now);
+        // What one of them can't do is no reason to leave out the others.
+        let made = run.make_partitions(&mut self.done).await;
+        let folded = self.fold(&run).await;
+        let pruned = self.prune(&run).await;
+        let bounded = run.prune_by_bytes(self.retention.bytes, &mut self.done).await;
+        made.and(folded).and(pruned).and(bounded)?;
+        Ok(std::mem::take(&mut self.done))
+    }
+
+    async fn fold(&mut self, run: &Run<'_>) -> Result<(), StoreError> {
+        if is_due(self.folded, run.now) {
+            self.folded = run.fold().await?.then_some(run.now);
         }
+        Ok(())
+    }
+
+    async fn prune(&mut self, run: &Run<'_>) -> Result<(), StoreError> {
         if let Some(days) = self.retention.days
-            && is_due(self.pruned, now)
+            && is_due(self.pruned, run.now)
         {
             self.done.unfinished = !run.prune_by_days(days, &mut self.done).await?;
-            self.pruned = (!self.done.unfinished).then_some(now);
+            self.pruned = (!self.done.unfinished).then_some(run.now);
         }
-        run.prune_by_bytes(self.retention.bytes, &mut self.done).await?;
-        Ok(std::mem::take(&mut self.done))
+        Ok(())
     }
 }
 

@@ -34,7 +34,7 @@ impl Run<'_> {
 
     /// The partitions that there are, by name, and so by day.
     pub(super) async fn partitions(&self) -> Result<Vec<Partition>, StoreError> {
-        let question = "SELECT c.relname, pg_total_relation_size(c.oid) \
+        let question = "SELECT c.relname, coalesce(pg_total_relation_size(c.oid), 0) \
              + coalesce(pg_total_relation_size(to_regclass(replace(c.relname, 'packet_logs', 'event_rules'))), 0) \
              FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
              WHERE i.inhparent = 'packet_logs'::regclass ORDER BY c.relname";
@@ -59,6 +59,15 @@ impl Run<'_> {
             return Ok(false);
         }
         let mut statements = Vec::new();
+        let mut undo = Vec::new();
+        if strays == 0 {
+            for table in [EVENTS, RULES] {
+                self.promise(table, &within).await?;
+                undo.push(format!(
+                    "ALTER TABLE {table}_default DROP CONSTRAINT IF EXISTS {PROMISE}"
+                ));
+            }
+        }
         for (table, name) in [(EVENTS, day.partition()), (RULES, day.rules_partition())] {
             // Made apart and attached, which holds up nobody who reads or writes other partitions.
             statements.push(format!(
@@ -76,10 +85,26 @@ impl Run<'_> {
                 "ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ({from}) TO ({to})"
             ));
         }
+        statements.extend(undo);
         self.transaction(&statements.join("; ")).await?;
         Ok(true)
     }
+
+    /// Has the default partition of `table` known to hold nothing `within` a day. That spares the server a look at all its rows when
+    /// it attaches the partition of that day, under a lock that nobody gets past; finding out goes on beside everything else.
+    async fn promise(&self, table: &str, within: &str) -> Result<(), StoreError> {
+        let default = format!("{table}_default");
+        self.transaction(&format!(
+            "ALTER TABLE {default} DROP CONSTRAINT IF EXISTS {PROMISE}; \
+             ALTER TABLE {default} ADD CONSTRAINT {PROMISE} CHECK (NOT ({within})) NOT VALID"
+        ))
+        .await?;
+        self.transaction(&format!("ALTER TABLE {default} VALIDATE CONSTRAINT {PROMISE}")).await
+    }
 }
+
+/// The name of a check that stands while a partition is made.
+const PROMISE: &str = "not_of_the_day";
 
 /// Days after today that have their partition already.
 const DAYS_AHEAD: i64 = 3;

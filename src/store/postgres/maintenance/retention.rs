@@ -76,6 +76,7 @@ impl Run<'_> {
         partitions: &mut [Partition],
         done: &mut Maintained,
     ) -> Result<(), StoreError> {
+        let mut removed = false;
         let days = self.rows_by_day().await?;
         let today = Day::of(self.now);
         let has_partition = |day: &Day| partitions.iter().any(|p| p.day == Some(*day));
@@ -88,13 +89,15 @@ impl Run<'_> {
             let excess = taken.saturating_add(partition.bytes).saturating_sub(limit);
             let gone = excess.div_ceil(ROW_BYTES).min(rows).min(ROWS_MAX);
             if gone > 0 {
+                removed = true;
                 self.delete_events(&name, "true", Order::OldestFirst, gone, done).await?;
                 rows -= gone;
                 partition.bytes = partition.bytes.min(rows.saturating_mul(ROW_BYTES));
             }
             taken = taken.saturating_add(partition.bytes);
         }
-        done.unfinished |= taken > limit;
+        // With nothing left to remove there is nothing to go on with.
+        done.unfinished |= taken > limit && removed;
         Ok(())
     }
 
