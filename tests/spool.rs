@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Sender, bounded};
 use phantomnet::event::{Batch, Epoch, Event, Merged};
 use phantomnet::store::writer::{SpoolParams, Tally, Writer, WriterParams, WriterStats};
-use phantomnet::store::{Committed, Maintained, Store, StoreError};
+use phantomnet::store::{Committed, Expiry, Maintained, Store, StoreError};
 use phantomnet::time::Timestamp;
 use phantomnet::verdict::{Floor, Level};
 use rand::{Rng, SeedableRng};
@@ -97,7 +97,11 @@ impl Store for Ledger {
         })
     }
 
-    fn maintain(&mut self, _now: Timestamp) -> Result<Maintained, StoreError> {
+    fn maintain_with(
+        &mut self,
+        _now: Timestamp,
+        _expiry: Expiry,
+    ) -> Result<Maintained, StoreError> {
         Ok(Maintained::default())
     }
 

@@ -63,8 +63,8 @@ CREATE TABLE packet_logs (
 
 CREATE TABLE packet_logs_default PARTITION OF packet_logs DEFAULT;
 
--- Old captures stay in the default partition; what is too old there is found by when it was recorded. Tiny: rows come in that order.
-CREATE INDEX packet_logs_default_recorded ON packet_logs_default USING brin (recorded_at);
+-- What is too old is found by when it was recorded. Tiny: rows come in that order.
+CREATE INDEX packet_logs_recorded ON packet_logs USING brin (recorded_at);
 
 CREATE INDEX packet_logs_newest ON packet_logs (time DESC, epoch DESC, number DESC);
 -- The verdict last: what one address is worst at is found without looking at its other rows.

@@ -61,10 +61,28 @@ pub trait Store: Send {
     /// # Errors
     ///
     /// When it could not be done whole; it is tried again the next time.
-    fn maintain(&mut self, now: Timestamp) -> Result<Maintained, StoreError>;
+    fn maintain(&mut self, now: Timestamp) -> Result<Maintained, StoreError> {
+        self.maintain_with(now, Expiry::ByAge)
+    }
+
+    /// The same, but for what the clock's word alone would remove.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::maintain`].
+    fn maintain_with(&mut self, now: Timestamp, expiry: Expiry) -> Result<Maintained, StoreError>;
 
     /// Where it is, for people: no secret in it.
     fn name(&self) -> String;
+}
+
+/// Whether what is older than it may be is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    /// It is.
+    ByAge,
+    /// It stays for now: the clock may be wrong. What is too much for the disk goes all the same.
+    Suspended,
 }
 
 /// What became of a batch.

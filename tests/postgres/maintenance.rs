@@ -65,7 +65,7 @@ fn every_day_has_its_partition_before_it_comes() {
     // Every index of the table is there in each partition.
     assert_eq!(
         database.psql("SELECT DISTINCT count(*) FROM pg_indexes WHERE tablename LIKE 'packet_logs_y%' GROUP BY tablename"),
-        "5"
+        "6"
     );
 }
 

@@ -25,8 +25,22 @@ pub(in crate::store) async fn check(
     config: &PostgresConfig,
     client: &Client,
 ) -> Result<(), StoreError> {
+    is_utf8(config, client).await?;
     let found = config.answer(version(client)).await?;
     compare(&config.to_string(), found)
+}
+
+/// Whether the database holds any text: in another encoding a feed's label could be a row that is refused for ever.
+async fn is_utf8(config: &PostgresConfig, client: &Client) -> Result<(), StoreError> {
+    let question =
+        "SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()";
+    let encoding = config.answer(client.query_one(question, &[])).await?;
+    match encoding.get::<_, &str>(0) {
+        "UTF8" => Ok(()),
+        other => Err(config.refused(format!(
+            "the database's encoding is {other}; make one with ENCODING 'UTF8' TEMPLATE template0"
+        ))),
+    }
 }
 
 /// Takes the steps that are missing.
@@ -37,6 +51,7 @@ pub(super) fn migrate(config: &PostgresConfig) -> Result<u32, StoreError> {
         .map_err(|error| config.away(error.to_string()))?;
     let migrated = runtime.block_on(async {
         let mut link = config.connect(Role::Migration).await?;
+        is_utf8(config, &link.client).await?;
         // No limit of time: a step may have to go through every row.
         let found = take_steps(&mut link.client).await.map_err(|error| config.fault(&error))?;
         if found > SCHEMA_VERSION {

@@ -7,7 +7,7 @@ use super::maintenance::Maintenance;
 use super::{PostgresConfig, Role};
 use crate::event::Batch;
 use crate::store::migrations::check_postgres;
-use crate::store::{Committed, Maintained, RetentionParams, Store, StoreError};
+use crate::store::{Committed, Expiry, Maintained, RetentionParams, Store, StoreError};
 use crate::time::Timestamp;
 
 /// The writing side.
@@ -83,9 +83,9 @@ impl Store for PostgresStore {
         })
     }
 
-    fn maintain(&mut self, now: Timestamp) -> Result<Maintained, StoreError> {
+    fn maintain_with(&mut self, now: Timestamp, expiry: Expiry) -> Result<Maintained, StoreError> {
         self.with_session(async |config, session, maintenance| {
-            maintenance.run(config, session.client(), now).await
+            maintenance.run(config, session.client(), now, expiry).await
         })
     }
 

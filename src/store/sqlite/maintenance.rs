@@ -13,7 +13,7 @@ use super::file::SqliteParams;
 use super::fold::Folding;
 use super::forget::Forgetting;
 use crate::store::minutes::{MinuteSums, SQLITE_ADD, Summed};
-use crate::store::{Maintained, RetentionParams};
+use crate::store::{Expiry, Maintained, RetentionParams};
 use crate::time::Timestamp;
 use crate::verdict::Level;
 
@@ -73,12 +73,14 @@ impl Maintenance {
         &mut self,
         connection: &mut Connection,
         now: Timestamp,
+        expiry: Expiry,
     ) -> Result<Maintained, Error> {
         let deadline = Instant::now() + WORK_MAX;
+        let before = self.cutoff(now).filter(|_| expiry == Expiry::ByAge);
         let mut done = Maintained::default();
-        done.unfinished = self.prune(connection, now, deadline, &mut done)?
+        done.unfinished = self.prune(connection, now, before, deadline, &mut done)?
             || self.folding.run(connection, now, deadline)?
-            || self.forget(connection, now, deadline)?
+            || self.forget(connection, now, before, deadline)?
             || self.give_back(connection, deadline)?;
         self.empty_log(connection)?;
         let size = Size::of(connection)?;
@@ -92,11 +94,12 @@ impl Maintenance {
         &mut self,
         connection: &mut Connection,
         now: Timestamp,
+        before: Option<i64>,
         deadline: Instant,
         done: &mut Maintained,
     ) -> Result<bool, Error> {
         loop {
-            let Some(due) = self.due(connection, now)? else { return Ok(false) };
+            let Some(due) = self.due(connection, before)? else { return Ok(false) };
             if Instant::now() >= deadline {
                 return Ok(true);
             }
@@ -113,8 +116,8 @@ impl Maintenance {
     }
 
     /// What is to be removed next.
-    fn due(&self, connection: &Connection, now: Timestamp) -> Result<Option<Due>, Error> {
-        if let Some(before) = self.cutoff(now) {
+    fn due(&self, connection: &Connection, before: Option<i64>) -> Result<Option<Due>, Error> {
+        if let Some(before) = before {
             let mut any = connection.prepare_cached(ANY_BEFORE)?;
             if any.query_row([before], |row| row.get(0))? {
                 return Ok(Some(Due::Before(before)));
@@ -140,9 +143,10 @@ impl Maintenance {
         &mut self,
         connection: &mut Connection,
         now: Timestamp,
+        before: Option<i64>,
         deadline: Instant,
     ) -> Result<bool, Error> {
-        match self.cutoff(now) {
+        match before {
             Some(before) => self.forgetting.run(connection, before, now, deadline),
             None => Ok(false),
         }

@@ -26,7 +26,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::{Committed, Maintained, RetentionParams, Store, StoreError};
+use super::{Committed, Expiry, Maintained, RetentionParams, Store, StoreError};
 use crate::event::Batch;
 use crate::time::Timestamp;
 use maintenance::Maintenance;
@@ -79,8 +79,10 @@ impl Store for SqliteStore {
         commit::commit(&mut self.connection, batch, now).map_err(|error| fault(&self.name, &error))
     }
 
-    fn maintain(&mut self, now: Timestamp) -> Result<Maintained, StoreError> {
-        self.maintenance.run(&mut self.connection, now).map_err(|error| fault(&self.name, &error))
+    fn maintain_with(&mut self, now: Timestamp, expiry: Expiry) -> Result<Maintained, StoreError> {
+        self.maintenance
+            .run(&mut self.connection, now, expiry)
+            .map_err(|error| fault(&self.name, &error))
     }
 
     fn name(&self) -> String {

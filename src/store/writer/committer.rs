@@ -8,9 +8,10 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use super::backoff::Backoff;
 use super::params::{Clock, WriterParams};
 use super::stats::WriterStats;
+use super::steadiness::Steadiness;
 use super::{Opener, ROWS_AT_ONCE, Store, StoreError};
 use crate::event::{Batch, Board};
-use crate::store::{Committed, Maintained};
+use crate::store::{Committed, Expiry, Maintained};
 
 /// What became of the work.
 #[derive(Debug)]
@@ -48,6 +49,8 @@ pub(super) struct Committer {
     patience: Option<Duration>,
     maintain_every: Duration,
     maintain_next: Instant,
+    /// None: what it is told of the time holds, as in a replay, which is over soon.
+    steadiness: Option<Steadiness>,
 }
 
 /// Why the committer ends.
@@ -80,6 +83,10 @@ impl Committer {
             patience: params.spool.is_none().then_some(params.patience),
             maintain_every: params.maintain_every,
             maintain_next: Instant::now(),
+            steadiness: params
+                .spool
+                .is_some()
+                .then(|| Steadiness::new(Instant::now(), params.clock.now())),
         }
     }
 
@@ -217,7 +224,12 @@ impl Committer {
     fn maintain(&mut self) {
         self.maintain_next = Instant::now() + self.maintain_every;
         let Some(store) = &mut self.store else { return };
-        match store.maintain(self.clock.now()) {
+        let now = self.clock.now();
+        let expiry = self
+            .steadiness
+            .as_mut()
+            .map_or(Expiry::ByAge, |steadiness| steadiness.look(Instant::now(), now));
+        match store.maintain_with(now, expiry) {
             Ok(done) => {
                 if done.unfinished {
                     self.maintain_next = Instant::now() + MAINTAIN_AGAIN.min(self.maintain_every);

@@ -21,6 +21,7 @@ mod intake;
 mod params;
 mod spool;
 mod stats;
+mod steadiness;
 #[cfg(test)]
 mod tests;
 

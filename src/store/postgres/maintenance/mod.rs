@@ -14,7 +14,7 @@ use tokio_postgres::{Client, Row};
 
 use super::PostgresConfig;
 use super::copy::micros;
-use crate::store::{Maintained, RetentionParams, StoreError};
+use crate::store::{Expiry, Maintained, RetentionParams, StoreError};
 use crate::time::{NANOS_PER_SECOND, Timestamp};
 
 /// What is known from one run of maintenance to the next.
@@ -48,12 +48,16 @@ impl Maintenance {
         config: &PostgresConfig,
         client: &Client,
         now: Timestamp,
+        expiry: Expiry,
     ) -> Result<Maintained, StoreError> {
         let run = Run { config, client, now };
         // What one of them can't do is no reason to leave out the others.
         let made = run.make_partitions(&mut self.done).await;
         let folded = self.fold(&run).await;
-        let pruned = self.prune(&run).await;
+        let pruned = match expiry {
+            Expiry::ByAge => self.prune(&run).await,
+            Expiry::Suspended => Ok(()),
+        };
         let bounded = run.prune_by_bytes(self.retention.bytes, &mut self.done).await;
         made.and(folded).and(pruned).and(bounded)?;
         Ok(std::mem::take(&mut self.done))

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use crate::event::{Batch, RefusedBatches};
 use crate::store::writer::Opener;
-use crate::store::{Committed, Maintained, Store, StoreError};
+use crate::store::{Committed, Expiry, Maintained, Store, StoreError};
 use crate::time::Timestamp;
 
 /// How it answers one try to commit.
@@ -174,7 +174,11 @@ impl Store for Scripted {
         }
     }
 
-    fn maintain(&mut self, _now: Timestamp) -> Result<Maintained, StoreError> {
+    fn maintain_with(
+        &mut self,
+        _now: Timestamp,
+        _expiry: Expiry,
+    ) -> Result<Maintained, StoreError> {
         self.with(|tables| {
             tables.maintained += 1;
             if tables.maintenance_fails {
