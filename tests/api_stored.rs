@@ -160,6 +160,7 @@ fn of_number(number: u64, detection: &Detection) -> Event {
         return Event {
             count: 0,
             alerts: 3,
+            weight: 0,
             sources: 70,
             anomaly_score: None,
             quantile: None,

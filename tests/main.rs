@@ -31,6 +31,7 @@ mod queries; // every question to both stores, against a plain list of the same 
 mod replay; // capture files in, verdicts out: the whole data path
 mod rules; // the default rules against attacks, honest texts and captures
 mod rust_source; // words and paths of Rust source, for architecture
+mod sampled; // a sampled run: what the store says of it is what the stream said
 mod schemathesis; // the HTTP server against what its own document promises
 mod sklearn_parity; // imported forests against the scores of scikit-learn
 mod stream; // server-sent events over real sockets: seams, slow clients, the end

@@ -92,7 +92,8 @@ CREATE TABLE event_minutes (
     events       bigint      NOT NULL, -- rows
     packets      bigint      NOT NULL, -- the sum of their counts
     alerts       bigint      NOT NULL, -- the sum of their alerts
-    score_micros bigint      NOT NULL, -- the sum of count times threat_score, in millionths
+    weight       bigint      NOT NULL, -- the sum of their weights: packets represented
+    score_micros bigint      NOT NULL, -- the sum of weight times threat_score, in millionths
     PRIMARY KEY (minute, verdict, epoch)
 ) WITH (fillfactor = 50);
 

@@ -89,7 +89,8 @@ CREATE TABLE event_minutes (
     events       INTEGER     NOT NULL, -- rows
     packets      INTEGER     NOT NULL, -- the sum of their counts
     alerts       INTEGER     NOT NULL, -- the sum of their alerts
-    score_micros INTEGER     NOT NULL, -- the sum of count times threat_score, in millionths
+    weight       INTEGER     NOT NULL, -- the sum of their weights: packets represented
+    score_micros INTEGER     NOT NULL, -- the sum of weight times threat_score, in millionths
     PRIMARY KEY (minute, verdict, epoch)
 ) WITHOUT ROWID;
 

@@ -21,6 +21,9 @@ pub(crate) const BEGIN: Timestamp = Timestamp::from_secs(1_790_000_000);
 /// Microseconds of a whole stream's packets lie this far apart on average.
 const STEP_MICROS: u64 = 50;
 
+/// For how many packets each one stands that a SAFE event counts.
+const SAFE_WEIGHT: u64 = 1_000;
+
 /// One epoch of a sensor, batch by batch, from a seed: equal seeds, equal batches. Sources, ports and verdicts are spread as a busy
 /// network's are: many packets of few sources, one event in ten notable.
 #[derive(Clone, Debug)]
@@ -110,6 +113,7 @@ impl Stream {
         let (count, alerts) =
             if of_victim { (0, 1 + self.below(3)) } else { (1 + self.below(9), 0) };
         let notable = level > Level::Safe;
+        let weight = if notable { count } else { count * SAFE_WEIGHT };
         self.count(count, alerts);
         let rules = if notable { vec![1_000_001 + self.small(20)] } else { Vec::new() };
         Event {
@@ -126,7 +130,7 @@ impl Stream {
             level,
             count,
             alerts,
-            weight: count,
+            weight,
             bytes: count * 700,
             length: 60 + self.small(1400),
             sources: if of_victim { 40 } else { 0 },

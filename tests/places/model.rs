@@ -198,11 +198,12 @@ impl Model {
             json!(of("verdict")),
             json!(of("epoch")),
         ];
-        let added = [1, of("count"), of("alerts"), of("count") * millionths];
+        let weight = of("weight");
+        let added = [1, of("count"), of("alerts"), weight, weight * millionths];
         let sums = self
             .rows_mut("event_minutes")
             .entry(table("event_minutes").key_of(&key))
-            .or_insert_with(|| [key, vec![json!(0); 4]].concat());
+            .or_insert_with(|| [key, vec![json!(0); 5]].concat());
         for (sum, added) in sums[3..].iter_mut().zip(added) {
             *sum = json!(sum.as_i64().expect("a number") + sign * added);
         }

@@ -103,6 +103,7 @@ pub(crate) const TABLES: [Table; 12] = [
             ("events", Integer),
             ("packets", Integer),
             ("alerts", Integer),
+            ("weight", Integer),
             ("score_micros", Integer),
         ],
     },

@@ -34,7 +34,7 @@ pub(crate) fn batch(epoch: Epoch, number: u64, events: Vec<Event>) -> Batch {
     }
 }
 
-/// Events `from..from + count`, a millisecond apart, each of 2 packets.
+/// Events `from..from + count`, a millisecond apart, each of 2 packets and standing for 7.
 pub(crate) fn events(from: u64, count: u64) -> Vec<Event> {
     (from..from + count).map(event).collect()
 }
@@ -57,7 +57,7 @@ pub(crate) fn event(number: u64) -> Event {
         level: Level::High,
         count: 2,
         alerts: 0,
-        weight: 2,
+        weight: 7,
         bytes: 1200,
         length: 600,
         sources: 0,

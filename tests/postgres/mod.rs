@@ -32,13 +32,18 @@ fn open(url: &str) -> Result<Box<dyn Store>, StoreError> {
 /// What is derived from other tables says what they say, counted anew: sums by minute, rules by event, the sums of runs.
 fn assert_derived(database: &Database<'_>) {
     let minutes = "SELECT epoch, greatest(date_trunc('minute', time), '1677-09-21 00:13:00Z') AS minute, verdict, count(*)::bigint AS events, sum(count)::bigint AS packets, \
-         sum(alerts)::bigint AS alerts, sum(count * floor(threat_score::float8 * 1000000 + 0.5)::bigint)::bigint AS score_micros \
+         sum(alerts)::bigint AS alerts, sum(weight)::bigint AS weight, \
+         sum(weight * floor(threat_score::float8 * 1000000 + 0.5)::bigint)::bigint AS score_micros \
          FROM packet_logs GROUP BY 1, 2, 3";
     let rules = "SELECT DISTINCT unnest(rules) AS rule, time, epoch, number FROM packet_logs";
     let runs = "SELECT epoch, sum(batches)::bigint AS batches, sum(rows)::bigint AS rows, sum(packets)::bigint AS packets, \
          sum(alerts)::bigint AS alerts, sum(quarantined_rows)::bigint AS quarantined_rows FROM ledger GROUP BY 1";
     for (table, columns, plain) in [
-        ("event_minutes", "epoch, minute, verdict, events, packets, alerts, score_micros", minutes),
+        (
+            "event_minutes",
+            "epoch, minute, verdict, events, packets, alerts, weight, score_micros",
+            minutes,
+        ),
         ("event_rules", "rule, time, epoch, number", rules),
         ("epochs", "epoch, batches, rows, packets, alerts, quarantined_rows", runs),
     ] {

@@ -282,7 +282,7 @@ fn sqlite_rows(rows: i64) -> String {
          COMMIT;
          {newest}; {source}; {destination}; {notable};
          INSERT INTO event_rules SELECT CAST(substr(rules, 2, 7) AS INTEGER), time, epoch, number FROM packet_logs WHERE rules <> '[]' ORDER BY 1, 2, 3, 4;
-         INSERT INTO event_minutes SELECT time / 60000000 * 60000000, verdict, epoch, count(*), sum(count), 0, sum(CAST(threat_score * 1000000 + 0.5 AS INTEGER) * count) FROM packet_logs GROUP BY 1, 2, 3;
+         INSERT INTO event_minutes SELECT time / 60000000 * 60000000, verdict, epoch, count(*), sum(count), 0, sum(weight), sum(CAST(threat_score * 1000000 + 0.5 AS INTEGER) * weight) FROM packet_logs GROUP BY 1, 2, 3;
          INSERT INTO source_profiles SELECT src_ip, 0, min(time), max(time), 0, 1, 1, 1, 1, 0, 0, 0 FROM packet_logs GROUP BY 1;
          PRAGMA wal_checkpoint(truncate);",
         newest = "CREATE INDEX packet_logs_newest ON packet_logs (time DESC, epoch DESC, number DESC)",
@@ -318,7 +318,7 @@ fn postgres_rows(rows: i64) -> String {
          CREATE INDEX packet_logs_destination ON packet_logs (dst_ip, time, epoch, number, verdict);\n\
          CREATE INDEX packet_logs_notable ON packet_logs (verdict, time, epoch, number) WHERE verdict > 0;\n\
          INSERT INTO event_rules SELECT rules[1], time, epoch, number FROM packet_logs WHERE rules <> '{{}}';\n\
-         INSERT INTO event_minutes SELECT date_trunc('minute', time), verdict, epoch, count(*), sum(count), 0, sum(floor(threat_score::float8 * 1000000 + 0.5)::bigint * count) FROM packet_logs GROUP BY 1, 2, 3;\n\
+         INSERT INTO event_minutes SELECT date_trunc('minute', time), verdict, epoch, count(*), sum(count), 0, sum(weight), sum(floor(threat_score::float8 * 1000000 + 0.5)::bigint * weight) FROM packet_logs GROUP BY 1, 2, 3;\n\
          INSERT INTO source_profiles SELECT src_ip, 0, min(time), max(time), now(), 1, 1, 1, 1, 0, 0, 0 FROM packet_logs GROUP BY 1;"
     )
 }

@@ -108,15 +108,16 @@ impl Filled {
             for sums in MinuteSums::of([event]) {
                 writeln!(
                     sql,
-                    "INSERT INTO event_minutes AS m (epoch, minute, verdict, events, packets, alerts, score_micros) VALUES ({}, {}, {}, {}, {}, {}, {}) \
+                    "INSERT INTO event_minutes AS m (epoch, minute, verdict, events, packets, alerts, weight, score_micros) VALUES ({}, {}, {}, {}, {}, {}, {}, {}) \
                      ON CONFLICT (minute, verdict, epoch) DO UPDATE SET events = m.events + excluded.events, packets = m.packets + excluded.packets, \
-                     alerts = m.alerts + excluded.alerts, score_micros = m.score_micros + excluded.score_micros;",
+                     alerts = m.alerts + excluded.alerts, weight = m.weight + excluded.weight, score_micros = m.score_micros + excluded.score_micros;",
                     epoch.stored(),
                     time(dialect, sums.minute),
                     sums.level as u8,
                     sums.events,
                     sums.packets,
                     sums.alerts,
+                    sums.weight,
                     sums.score_micros,
                 )
                 .unwrap();

@@ -49,12 +49,12 @@ fn make_endless(store: &Filled) {
         Filled::Sqlite { .. } => {
             "DROP TABLE event_minutes;
              CREATE VIEW event_minutes AS WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
-             SELECT i AS minute, 0 AS verdict, 1 AS epoch, 1 AS events, 1 AS packets, 0 AS alerts, 0 AS score_micros FROM n;"
+             SELECT i AS minute, 0 AS verdict, 1 AS epoch, 1 AS events, 1 AS packets, 0 AS alerts, 1 AS weight, 0 AS score_micros FROM n;"
         }
         Filled::Postgres(_) => {
             "DROP TABLE event_minutes;
              CREATE VIEW event_minutes AS SELECT now() AS minute, 0::smallint AS verdict, 1::bigint AS epoch, 1::bigint AS events,
-             1::bigint AS packets, 0::bigint AS alerts, 0::bigint AS score_micros FROM pg_sleep(60);"
+             1::bigint AS packets, 0::bigint AS alerts, 1::bigint AS weight, 0::bigint AS score_micros FROM pg_sleep(60);"
         }
     });
 }
@@ -152,7 +152,7 @@ fn connections_for_reading_do_not_write() {
          'INSERT INTO labels VALUES (1, 1, ''benign'', NULL, now()) RETURNING at';
          DROP TABLE event_minutes;
          CREATE VIEW event_minutes AS SELECT writes() AS minute, 0::smallint AS verdict, 1::bigint AS epoch, 1::bigint AS events,
-         1::bigint AS packets, 0::bigint AS alerts, 0::bigint AS score_micros;",
+         1::bigint AS packets, 0::bigint AS alerts, 1::bigint AS weight, 0::bigint AS score_micros;",
     );
     let [from, to] = [0, 6000].map(Timestamp::from_secs);
     let answer = runtime().block_on(store.queries().timeline(from, to, Duration::from_secs(60)));

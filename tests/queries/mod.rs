@@ -13,7 +13,7 @@ use std::time::Duration;
 use phantomnet::event::{Epoch, Event, EventId, ProfileChange};
 use phantomnet::store::query::{
     EventFilter, IncidentChange, IncidentFilter, IncidentState, Label, LabelWord, Network, PageKey,
-    Queries, SessionFilter, StoredEvent,
+    Queries, SessionFilter, Stats, StoredEvent, TimelineBucket,
 };
 use phantomnet::time::Timestamp;
 use phantomnet::verdict::Level;
@@ -23,6 +23,9 @@ use proptest::test_runner::{Config, TestRunner};
 
 use fill::{Filled, runtime};
 use rows::{BASE, numbered, some};
+
+/// A moment that no other row is near.
+const FAR_BACK: Timestamp = Timestamp::from_secs(1_000_000_000);
 
 /// Events of two runs.
 fn some_events(count: usize) -> Vec<(Epoch, Event)> {
@@ -99,7 +102,11 @@ fn every_filter_gives_what_a_look_through_all_rows_gives() {
 
 #[test]
 fn each_filter_alone_gives_its_rows_to_the_bit() {
-    let events = some_events(300);
+    let mut events = some_events(300);
+    // A weight that fills its column has no place in a sum with others: it is alone in its minute, and its score is 0.
+    let (_, heavy) = &mut events[0];
+    (heavy.first, heavy.last) = (FAR_BACK, FAR_BACK);
+    (heavy.weight, heavy.total) = (i64::MAX as u64, 0.0);
     let network = |text: &str, length| Some(Network { address: text.parse().unwrap(), length });
     let any = EventFilter::default;
     let filters = [
@@ -303,14 +310,7 @@ fn sums_are_those_of_the_rows() {
                 wanted
             );
             let mean_threat_score = given.mean_threat_score;
-            prop_assert_eq!(
-                given,
-                phantomnet::store::query::Stats {
-                    mean_threat_score,
-                    sources: given.sources,
-                    ..wanted
-                }
-            );
+            prop_assert_eq!(given, Stats { mean_threat_score, sources: given.sources, ..wanted });
             Ok(())
         });
         let buckets = select(vec![
@@ -336,6 +336,47 @@ fn sums_are_those_of_the_rows() {
         let span = runtime.block_on(queries.span()).unwrap();
         let times = events.iter().map(|(_, event)| event.first);
         assert_eq!(span, times.clone().min().zip(times.max()));
+    }
+}
+
+/// By the sums of a minute, and by its rows: to the unit.
+#[test]
+fn a_sampled_event_is_summed_as_the_packets_that_it_represents() {
+    let at = |number| Event {
+        first: BASE.plus_nanos(10_000_000_000 + i64::try_from(number).unwrap() * 1_000),
+        ..crate::running::event(number)
+    };
+    let sampled = Event { level: Level::Safe, total: 1.0, weight: 1_000, ..at(1) };
+    let warning = |number| Event { level: Level::Warning, total: 30.0, ..at(number) };
+    let victim = Event { count: 0, weight: 0, alerts: 3, ..at(4) };
+    let events = [sampled, warning(2), warning(3), victim].map(|event| (rows::epoch(1), event));
+    let wanted = Stats {
+        events: 4,
+        packets: 1_002,
+        sources: Some(0),
+        mean_threat_score: Some(10.6 / 1_002.0),
+        levels: [1_000, 2, 0, 0],
+        critical_events: 0,
+    };
+    let seconds = |count: i64| BASE.plus_nanos(count * 1_000_000_000);
+    let runtime = runtime();
+    for store in Filled::both() {
+        store.insert_events(&events);
+        let queries = store.queries();
+        for (from, to) in [
+            (None, None),
+            (Some(seconds(0)), Some(seconds(60))),
+            (Some(seconds(1)), Some(seconds(59))),
+        ] {
+            let given = runtime.block_on(queries.stats(from, to)).unwrap();
+            assert_eq!(given, wanted, "{} {from:?} {to:?}", store.name());
+        }
+        for (width, start) in [(60, seconds(0)), (1, seconds(10))] {
+            let bucket = Duration::from_secs(width);
+            let given = runtime.block_on(queries.timeline(seconds(0), seconds(60), bucket));
+            let wanted = TimelineBucket { start, levels: wanted.levels, events: wanted.events };
+            assert_eq!(given.unwrap(), [wanted], "{} {width}", store.name());
+        }
     }
 }
 

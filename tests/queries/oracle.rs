@@ -94,10 +94,10 @@ pub(crate) fn stats(
     };
     for (_, event) in rows.iter().filter(|(_, event)| inside(event)) {
         stats.events += 1;
-        stats.packets += event.count;
-        stats.levels[event.level as usize] += event.count;
+        stats.packets += event.weight;
+        stats.levels[event.level as usize] += event.weight;
         stats.critical_events += u64::from(event.level == Level::Critical);
-        score += f64::from(event.total) / 100.0 * event.count as f64;
+        score += f64::from(event.total) / 100.0 * event.weight as f64;
     }
     if stats.packets > 0 {
         stats.mean_threat_score = Some(score / stats.packets as f64);
@@ -120,7 +120,7 @@ pub(crate) fn timeline(
         let empty = TimelineBucket { start, levels: [0; 4], events: 0 };
         let bucket = buckets.entry(start).or_insert(empty);
         bucket.events += 1;
-        bucket.levels[event.level as usize] += event.count;
+        bucket.levels[event.level as usize] += event.weight;
     }
     buckets.into_values().collect()
 }

@@ -96,6 +96,11 @@ fn big() -> impl Strategy<Value = u64> {
     select(vec![0, 1, 2, 1_000_000, i64::MAX as u64])
 }
 
+/// What many of can still be summed.
+fn weight() -> impl Strategy<Value = u64> {
+    select(vec![0, 1, 2, 1_000, 1_000_000])
+}
+
 pub(crate) fn rules() -> impl Strategy<Value = Vec<u32>> {
     select(vec![vec![], vec![], vec![1], vec![2, 1], vec![3], vec![u32::MAX, 1]])
 }
@@ -130,7 +135,7 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
         select(vec![0_u16, 1, 4094]),
         prop::option::of((any::<u8>(), any::<u8>())),
     );
-    let counts = (0_u64..20, 0_u64..3, big(), big(), any::<u32>(), any::<u32>());
+    let counts = (0_u64..20, 0_u64..3, weight(), big(), any::<u32>(), any::<u32>());
     let total = prop_oneof![(0_u8..=100).prop_map(f32::from), select(vec![20.5_f32, 50.0, 79.999])];
     let risks = (total, real(), real(), real(), prop::option::of(real()), prop::option::of(real()));
     let marks = marks();

@@ -12,6 +12,9 @@ use crate::store::query::{Stats, TimelineBucket};
 use crate::time::{NANOS_PER_SECOND, Timestamp};
 
 /// What the sensor and the store count. Null where nothing was measured.
+///
+/// Numbers of packets are those that the stored events represent. With `events.store = "notable"` those of SAFE are an
+/// estimate: one SAFE packet in `events.safe_one_in` is stored and stands for that many.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in super::super) struct SensorStats {
@@ -21,21 +24,22 @@ pub(in super::super) struct SensorStats {
     /// Where it ends; null for the newest event.
     #[schema(value_type = Option<String>, format = DateTime)]
     to: Option<Moment>,
-    /// Packets that the stored events stand for.
+    /// Packets that the stored events represent, those left out by sampling included.
     packets: u64,
     /// Events stored.
     total_events: u64,
-    /// Different senders; null when that would cost too much to know.
+    /// Profiles, one for each source and tenant, whose time from the first to the last packet touches the span: a source that
+    /// was there before and after it counts, whether or not it sent anything in it. Null when that would cost too much to know.
     #[serde(rename = "uniqueIPs")]
     unique_ips: Option<u64>,
     /// Decoys that are watched now.
     active_honeypots: usize,
-    /// Mean threat score over the packets, 0 to 1; null without any.
+    /// Mean threat score over the packets represented, 0 to 1; null without any.
     #[schema(minimum = 0, maximum = 1)]
     avg_threat_score: Option<f64>,
     /// Events of CRITICAL.
     critical_alerts: u64,
-    /// Packets by verdict.
+    /// Packets represented by verdict; of SAFE ones an estimate where they are sampled.
     distribution: ByVerdict,
     /// Packets judged in the last whole second; null before the first packet.
     packets_per_second: Option<u64>,
@@ -67,7 +71,8 @@ impl SensorStats {
     }
 }
 
-/// Verdicts over time.
+/// Verdicts over time. Numbers of packets are those that the stored events represent; of SAFE ones an estimate where they are
+/// sampled.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in super::super) struct Timeline {
     /// Where it begins; null when nothing is stored.
@@ -87,7 +92,7 @@ pub(in super::super) struct Timeline {
 struct ShownBucket {
     #[schema(value_type = String, format = DateTime)]
     time: Moment,
-    /// Packets by verdict.
+    /// Packets represented by verdict; of SAFE ones an estimate where they are sampled.
     verdicts: ByVerdict,
     /// Events stored.
     events: u64,

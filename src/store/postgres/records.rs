@@ -361,6 +361,7 @@ fn minutes(epoch: i64, sums: &[MinuteSums]) -> Vec<Value> {
         column(sums, |sums| big(sums.events)),
         column(sums, |sums| big(sums.packets)),
         column(sums, |sums| big(sums.alerts)),
+        column(sums, |sums| big(sums.weight)),
         column(sums, |sums| big(sums.score_micros)),
     ]
 }

@@ -81,10 +81,10 @@ pub(in crate::store) fn stats(sums: &[LevelSums], sources: u64) -> Stats {
     let mut score = 0.0;
     for sum in sums {
         stats.events += sum.events;
-        stats.packets += sum.packets;
+        stats.packets += sum.weight;
         score += sum.score;
         if let Some(packets) = stats.levels.get_mut(sum.level as usize) {
-            *packets += sum.packets;
+            *packets += sum.weight;
         }
         if sum.level == Level::Critical {
             stats.critical_events += sum.events;

@@ -150,18 +150,20 @@ impl LabelWord {
     }
 }
 
-/// Sums over the events of a span of time.
+/// Sums over the events of a span of time. Packets are those represented: what sampling left out is in the weight of the
+/// events that it let through.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Stats {
     /// Rows.
     pub events: u64,
-    /// Packets that they count.
+    /// Packets that they represent.
     pub packets: u64,
-    /// Different senders; `None` when it would cost too much to know.
+    /// Profiles, one for each source and tenant, whose time from the first to the last packet touches the span; `None` when
+    /// it would cost too much to know.
     pub sources: Option<u64>,
-    /// Mean threat score over the packets counted, 0 to 1; `None` without any.
+    /// Mean threat score over the packets represented, 0 to 1; `None` without any.
     pub mean_threat_score: Option<f64>,
-    /// Packets by verdict, in the order of [`Level::ALL`].
+    /// Packets represented by verdict, in the order of [`Level::ALL`].
     pub levels: [u64; 4],
     /// Events of CRITICAL.
     pub critical_events: u64,
@@ -172,7 +174,7 @@ pub struct Stats {
 pub struct TimelineBucket {
     /// Where it begins; it ends where the next one begins.
     pub start: Timestamp,
-    /// Packets by verdict.
+    /// Packets represented by verdict, in the order of [`Level::ALL`].
     pub levels: [u64; 4],
     /// Rows.
     pub events: u64,

@@ -274,9 +274,9 @@ pub(in crate::store) struct LevelSums {
     pub(in crate::store) level: Level,
     /// Rows.
     pub(in crate::store) events: u64,
-    /// Packets.
-    pub(in crate::store) packets: u64,
-    /// Packets times threat score, in millionths.
+    /// Packets represented.
+    pub(in crate::store) weight: u64,
+    /// Packets represented times threat score, in millionths.
     pub(in crate::store) score: f64,
 }
 
@@ -286,7 +286,7 @@ pub(in crate::store) fn level_sums(row: &dyn Columns) -> Result<LevelSums, OddRo
     Ok(LevelSums {
         level: at.one_of(&Level::ALL)?,
         events: at.number()?,
-        packets: at.number()?,
+        weight: at.number()?,
         score: at.some(Columns::double)?,
     })
 }
@@ -297,8 +297,8 @@ pub(in crate::store) fn bucket(row: &dyn Columns) -> Result<TimelineBucket, OddR
     let start = at.time()?;
     let level = at.one_of(&Level::ALL)?;
     let events = at.number()?;
-    let packets = at.number()?;
-    let levels = Level::ALL.map(|one| if one == level { packets } else { 0 });
+    let weight = at.number()?;
+    let levels = Level::ALL.map(|one| if one == level { weight } else { 0 });
     Ok(TimelineBucket { start, levels, events })
 }
 

@@ -153,6 +153,7 @@ impl Writing<'_> {
                 as_stored(sums.events),
                 as_stored(sums.packets),
                 as_stored(sums.alerts),
+                as_stored(sums.weight),
                 as_stored(sums.score_micros),
             ])?;
         }

@@ -315,13 +315,14 @@ impl OldEvent {
             epoch: row.get(1)?,
             number: row.get::<_, i64>(2)?.unsigned_abs(),
             time,
-            rules: row.get(8)?,
+            rules: row.get(9)?,
             summed: Summed {
                 first: codec::moment(time),
                 level: Level::ALL.into_iter().find(|one| *one as u8 == level).unwrap_or_default(),
                 count: row.get::<_, i64>(5)?.unsigned_abs(),
                 alerts: row.get::<_, i64>(6)?.unsigned_abs(),
-                threat_score: row.get(7)?,
+                weight: row.get::<_, i64>(7)?.unsigned_abs(),
+                threat_score: row.get(8)?,
             },
         })
     }
@@ -429,6 +430,7 @@ fn take_out_of_minutes(
             -as_stored(sums.events),
             -as_stored(sums.packets),
             -as_stored(sums.alerts),
+            -as_stored(sums.weight),
             -as_stored(sums.score_micros),
         ])?;
         transaction.prepare_cached(REMOVE_MINUTE)?.execute(params![
@@ -463,7 +465,7 @@ const ENDS: &str =
 const ANY_BEFORE: &str = "SELECT EXISTS (SELECT 1 FROM packet_logs WHERE recorded_at < ?1) \
      OR EXISTS (SELECT 1 FROM sessions WHERE recorded_at < ?1) OR EXISTS (SELECT 1 FROM incidents WHERE recorded_at < ?1)";
 
-const OLDEST: &str = "SELECT rowid, epoch, number, time, verdict, count, alerts, threat_score, rules FROM packet_logs \
+const OLDEST: &str = "SELECT rowid, epoch, number, time, verdict, count, alerts, weight, threat_score, rules FROM packet_logs \
      WHERE recorded_at < ?1 ORDER BY recorded_at, rowid LIMIT ?2";
 
 const REMOVE_EVENT: &str = "DELETE FROM packet_logs WHERE rowid = ?1";

@@ -126,8 +126,9 @@ impl Run<'_> {
     /// Counts a partition out and drops it. The lock on the whole table comes last: it is held for the drop alone.
     async fn drop_partition(&self, name: &str, done: &mut Maintained) -> Result<(), StoreError> {
         self.execute(&format!("{BEGIN}; LOCK TABLE {name} IN SHARE ROW EXCLUSIVE MODE")).await?;
-        let gone =
-            format!("SELECT epoch, number, time, verdict, count, alerts, threat_score FROM {name}");
+        let gone = format!(
+            "SELECT epoch, number, time, verdict, count, alerts, weight, threat_score FROM {name}"
+        );
         let counted = self.rows(&counted_out(&gone, None, &moment(self.now)), &[]).await?;
         let rules = rules_of(name);
         self.execute(&format!("{NO_EMPTY_MINUTES}; DROP TABLE {rules}, {name}; COMMIT")).await?;
@@ -154,7 +155,7 @@ impl Run<'_> {
             };
             let gone = format!(
                 "DELETE FROM {partition} WHERE ctid = ANY (ARRAY(SELECT ctid FROM {partition} WHERE {condition} {order} LIMIT {slice})) \
-                 RETURNING epoch, number, time, verdict, count, alerts, threat_score, rules"
+                 RETURNING epoch, number, time, verdict, count, alerts, weight, threat_score, rules"
             );
             // One statement, so one transaction.
             let count = counted_out(&gone, Some(&rules), &moment(self.now));
@@ -233,11 +234,11 @@ fn rules_of(partition: &str) -> String {
 fn counted_out(gone: &str, rules: Option<&str>, now: &str) -> String {
     const MOST: &str = "9223372036854775807";
     let sum = |value: &str| format!("least(sum({value}), {MOST})::bigint");
-    let (packets, alerts) = (sum("count"), sum("alerts"));
+    let (packets, alerts, weight) = (sum("count"), sum("alerts"), sum("weight"));
     let earliest = moment(minutes::EARLIEST);
     // The same millionths as those that were added.
     let score = sum(&format!(
-        "least(count * least(greatest(floor(threat_score::float8 * 1000000 + 0.5), 0), {MOST})::numeric, {MOST})"
+        "least(weight * least(greatest(floor(threat_score::float8 * 1000000 + 0.5), 0), {MOST})::numeric, {MOST})"
     ));
     let rules = rules.map_or_else(String::new, |rules| {
         format!(
@@ -247,9 +248,9 @@ fn counted_out(gone: &str, rules: Option<&str>, now: &str) -> String {
     });
     format!(
         "WITH gone AS ({gone}), minutes AS (SELECT epoch, greatest(date_trunc('minute', time), {earliest}) AS minute, verdict, count(*) AS events, \
-         {packets} AS packets, {alerts} AS alerts, {score} AS score FROM gone GROUP BY 1, 2, 3), \
+         {packets} AS packets, {alerts} AS alerts, {weight} AS weight, {score} AS score FROM gone GROUP BY 1, 2, 3), \
          taken AS (UPDATE event_minutes m SET events = m.events - g.events, packets = m.packets - g.packets, \
-         alerts = m.alerts - g.alerts, score_micros = m.score_micros - g.score FROM minutes g \
+         alerts = m.alerts - g.alerts, weight = m.weight - g.weight, score_micros = m.score_micros - g.score FROM minutes g \
          WHERE m.epoch = g.epoch AND m.minute = g.minute AND m.verdict = g.verdict){rules} \
          INSERT INTO pruned (epoch, at, upto, rows, packets, alerts) \
          SELECT epoch, {now}, max(number), count(*), {packets}, {alerts} FROM gone GROUP BY epoch RETURNING rows, packets"

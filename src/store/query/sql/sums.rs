@@ -11,21 +11,21 @@ use crate::time::Timestamp;
 /// How many sources are counted before it costs too much to know how many there are.
 pub(in crate::store) const SOURCES_COUNTED_MAX: u32 = 1_000_000;
 
-/// Sums by verdict: verdict, events, packets, the sum of packets times threat score in millionths.
+/// Sums by verdict: verdict, events, weight, the sum of weight times threat score in millionths.
 pub(in crate::store) fn stats(
     dialect: Dialect,
     from: Option<Timestamp>,
     to: Option<Timestamp>,
 ) -> Sql {
     let mut sql = Sql::new(dialect);
-    sql.push("SELECT s.verdict, CAST(sum(s.events) AS bigint), CAST(sum(s.packets) AS bigint), ");
+    sql.push("SELECT s.verdict, CAST(sum(s.events) AS bigint), CAST(sum(s.weight) AS bigint), ");
     sql.push("sum(CAST(s.score AS double precision)) FROM (");
     write_sums(&mut sql, Parts::of(from, to));
     sql.push(") AS s GROUP BY s.verdict");
     sql
 }
 
-/// Sums by bucket and verdict, in order: start, verdict, events, packets. Cut after [`TIMELINE_BUCKETS_MAX`] buckets.
+/// Sums by bucket and verdict, in order: start, verdict, events, weight. Cut after [`TIMELINE_BUCKETS_MAX`] buckets.
 pub(in crate::store) fn timeline(
     dialect: Dialect,
     from: Timestamp,
@@ -56,7 +56,9 @@ pub(in crate::store) fn timeline(
             sql.push(") % ").bind(bucket());
         }
     }
-    sql.push(" AS start, s.verdict, CAST(sum(s.events) AS bigint), CAST(sum(s.packets) AS bigint) FROM (");
+    sql.push(
+        " AS start, s.verdict, CAST(sum(s.events) AS bigint), CAST(sum(s.weight) AS bigint) FROM (",
+    );
     write_sums(&mut sql, parts);
     sql.push(") AS s GROUP BY 1, 2 ORDER BY 1, 2");
     sql
@@ -123,11 +125,11 @@ impl Parts {
     }
 }
 
-/// `time, verdict, events, packets, score` of all parts.
+/// `time, verdict, events, weight, score` of all parts.
 fn write_sums(sql: &mut Sql, parts: Parts) {
     let mut first = true;
     if let Some((from, to)) = parts.minutes {
-        sql.push("SELECT p.minute AS time, p.verdict, p.events, p.packets, p.score_micros AS score FROM event_minutes AS p");
+        sql.push("SELECT p.minute AS time, p.verdict, p.events, p.weight, p.score_micros AS score FROM event_minutes AS p");
         let since = from.map(|from| Condition::Since("minute", from));
         let before = to.map(|to| Condition::Before("minute", to));
         write_where(sql, "p", since.iter().chain(&before));
@@ -135,9 +137,7 @@ fn write_sums(sql: &mut Sql, parts: Parts) {
     }
     for (from, to) in parts.rows {
         sql.push(if first { "" } else { " UNION ALL " });
-        sql.push(
-            "SELECT p.time, p.verdict, CAST(1 AS bigint) AS events, p.count AS packets, p.count * ",
-        );
+        sql.push("SELECT p.time, p.verdict, CAST(1 AS bigint) AS events, p.weight, p.weight * ");
         sql.push_for(
             "CAST(floor(CAST(p.threat_score AS double precision) * 1000000 + 0.5) AS bigint)",
             "CAST(p.threat_score * 1000000 + 0.5 AS INTEGER)",
