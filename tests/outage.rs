@@ -165,7 +165,9 @@ fn survives(
     }
     writeln!(report, "{packets} packets of {seconds} s took {:.1} s", took.as_secs_f64()).unwrap();
     eprintln!("{report}");
-    assert!(took.as_secs_f64() < seconds as f64 + 5.0, "capture did not wait: {report}");
+    // A build for development is slow to end.
+    let late = if support::release_sensor().is_some() { 5.0 } else { 15.0 };
+    assert!(took.as_secs_f64() < seconds as f64 + late, "capture did not wait: {report}");
     let sums = database
         .psql("SELECT count(*), sum(count), count(DISTINCT number), max(number) FROM packet_logs");
     // An event about a victim counts no packet.

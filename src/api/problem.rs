@@ -147,7 +147,7 @@ impl fmt::Display for Problem {
             Self::Method { allow } => write!(f, "not with this method; allowed: {allow}"),
             Self::Unauthorized => f.write_str("a valid bearer token is needed"),
             Self::Misdirected => f.write_str(
-                "the Host header does not name this server; see the setting of allowed hosts",
+                "the Host header does not name this server; http.hosts of the configuration lists other names of it",
             ),
             Self::TooLong => f.write_str("the address is too long"),
             Self::TooLarge(most) => write!(f, "the body has more than {most} bytes"),

@@ -56,6 +56,8 @@ pub(super) struct Plan<'a> {
     /// What frames come from, for people.
     pub(super) source: String,
     pub(super) attended: Attended,
+    /// What happens when the collector does not keep up with the workers.
+    pub(super) when_full: WhenFull,
 }
 
 /// Whether there is somebody to wait for.
@@ -87,7 +89,8 @@ impl Appliance {
     ///
     /// What is wrong with the store (unless a spool can wait for it), the folder, or the address to listen on.
     pub(super) fn start(plan: Plan<'_>) -> Result<Self, Failure> {
-        let Plan { config, location, params, events, detection, source, attended } = plan;
+        let Plan { config, location, params, events, detection, source, attended, when_full } =
+            plan;
         let started = setup::now();
         let epoch = Epoch::new(started, rand::thread_rng().r#gen());
         let is_sensor = attended == Attended::Sensor;
@@ -132,9 +135,18 @@ impl Appliance {
         // Last of what can fail: a start that fails leaves the pages of earlier runs as they are.
         let page =
             if is_sensor { Some(Page::start(folder, epoch, &live, left.clone())?) } else { None };
+        for Leftover { epoch, totals, .. } in &left {
+            tracing::warn!(
+                %epoch,
+                packets = totals.packets,
+                "an earlier run did not end in order: `phantomnet audit` states what it lost"
+            );
+        }
         let mut recorder = recorder(config, &events, &params, &live, batches, left);
         recorder.mark(MarkerKind::Start, Vec::new()).map_err(Failure::operation)?;
-        let when_full = if is_sensor { WhenFull::Count } else { WhenFull::Wait };
+        if is_sensor {
+            tracing::info!(%epoch, source = %live.capture.read().source, store = %location, "started");
+        }
         let watched = Watched { when_full, published: live.workers.clone() };
         Ok(Self { params, detection, recorder, writer, live, server, page, watched })
     }
@@ -170,6 +182,12 @@ impl Appliance {
         let stats = writer.stats().clone();
         let uncommitted = writer.finish();
         let server_error = server.and_then(|server| server.stop().err());
+        tracing::info!(
+            epoch = %live.epoch,
+            packets = live.collector.read().totals.packets,
+            events = stats.read().committed.rows,
+            "stopped"
+        );
         // A page that stays is how the next start learns what this run could not store.
         let is_whole = uncommitted.is_none() && stats.read().refused() == Tally::default();
         let page_error = page.and_then(|page| page.end(is_whole));
@@ -370,6 +388,8 @@ struct StoreWatch {
     failures: u64,
     away: bool,
     refused: u64,
+    /// Packets and verdicts lost to full queues.
+    unrecorded: u64,
 }
 
 impl StoreWatch {
@@ -391,6 +411,19 @@ impl StoreWatch {
                 warn,
                 merging,
                 "more new events than events.per_second: they are merged, their counts stay exact"
+            );
+        }
+        let lost = |worker: &Arc<crate::counters::Published>| {
+            let counters = worker.counters();
+            counters.handover_full + counters.ring_full.iter().sum::<u64>()
+        };
+        let unrecorded = live.workers.iter().map(lost).sum();
+        if unrecorded > self.unrecorded {
+            self.unrecorded = unrecorded;
+            limited!(
+                error,
+                unrecorded,
+                "more comes than there is time for: packets or verdicts are lost, and counted"
             );
         }
         if stats.refused_bound.batches > self.refused {

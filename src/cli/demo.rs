@@ -16,6 +16,7 @@ use crate::collect::StorePolicy;
 use crate::latest::Publisher;
 use crate::synth::EndlessFrames;
 use crate::time::NANOS_PER_SECOND;
+use crate::worker::WhenFull;
 
 /// Traffic of so many seconds before the start is judged at once, so that there is something to look at.
 const HISTORY_SECONDS: u32 = 60;
@@ -72,6 +73,8 @@ impl Demo {
             config: &config,
             source: "generated traffic".to_owned(),
             attended: Attended::Sensor,
+            // A minute of history comes at once; nothing of it is hurried past.
+            when_full: WhenFull::Wait,
         })?;
         output::print(&greeting(appliance.address(), &place))?;
         let frames = Interruptible::new(
@@ -83,7 +86,7 @@ impl Demo {
         lines.extend(sums_and_sinks(&ended.replayed));
         let totals = ended.collector.totals;
         output::print(&format!(
-            "{} packets judged, {} events stored, unaccounted {}\n",
+            "{} packets judged, {} events stored, unaccounted {}\nphantomnet audit --store '{place}' recounts them.\n",
             totals.packets,
             ended.events().stored,
             ended.replayed.ledger().unaccounted(),
@@ -98,7 +101,7 @@ fn greeting(address: Option<SocketAddr>, place: &str) -> String {
         || "No HTTP server: http.listen is empty.\n".to_owned(),
         |address| {
             format!(
-                "Look at http://{address}/docs, or ask:\n  curl 'http://{address}/api/events?verdict=CRITICAL&limit=5'\n  \
+                "Look at http://{address}/docs, or ask:\n  curl 'http://{address}/api/events?verdict=HIGH&limit=5'\n  \
                  curl http://{address}/api/stats\n  curl -N http://{address}/api/stream\n"
             )
         },

@@ -19,6 +19,7 @@ use crate::collect::{
 };
 use crate::latest::Publisher;
 use crate::sensor;
+use crate::worker::WhenFull;
 
 /// Arguments of `replay`.
 #[derive(Debug, Args)]
@@ -117,6 +118,7 @@ impl Replay {
                     config: &config,
                     source: self.captures.iter().map(|path| path.display().to_string()).collect(),
                     attended: Attended::Replay,
+                    when_full: WhenFull::Wait,
                 })?;
                 let ended = appliance.run(frames, sinks, |_told_at_the_end| None, || {});
                 let stored = Stored { complaints: ended.complaints(), events: ended.events() };

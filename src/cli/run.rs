@@ -50,6 +50,7 @@ impl Run {
             config: &config,
             source: names.join(" "),
             attended: Attended::Sensor,
+            when_full: self.speed.when_full(),
         })?;
         if let Some(address) = appliance.address() {
             output::print_to_stderr(&format!("phantomnet: listening on http://{address}\n"));

@@ -4,6 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::capture::{Batch, FrameSource, Paced, Received};
+use crate::worker::WhenFull;
 
 /// How fast frames are let in.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,6 +25,14 @@ impl Speed {
         match self {
             Self::Max => Tempo::Max(source),
             Self::Times(times) => Tempo::Paced(Paced::with_head_start(source, times, head_start)),
+        }
+    }
+
+    /// What happens to frames and verdicts that come too fast: as fast as possible, nothing does.
+    pub(super) const fn when_full(self) -> WhenFull {
+        match self {
+            Self::Max => WhenFull::Wait,
+            Self::Times(_) => WhenFull::Count,
         }
     }
 

@@ -42,6 +42,7 @@ pub(super) fn check(facts: &Facts) -> EpochAudit {
             facts.rows.all.rows.saturating_sub(facts.rows.distinct),
             facts.quarantined_too,
         ]),
+        unrecorded: unrecorded(facts),
         open: open(facts),
         lost: lost(facts, quarantined),
         differences: words,
@@ -86,6 +87,19 @@ fn open(facts: &Facts) -> u64 {
         }
         Some(_) | None => 0,
     }
+}
+
+/// Packets and verdicts that were lost before the recorder, because a queue was full: known when everything has stopped.
+fn unrecorded(facts: &Facts) -> u64 {
+    let Some(end) = last(facts).filter(|marker| marker.kind == MarkerKind::End) else { return 0 };
+    let came = |stage| end.stages.iter().find(|sum| &*sum.stage == stage).map(|sum| sum.came);
+    let (Some(decoded), Some(judged), Some(verdicts)) =
+        (came("handover"), came("judge"), came("ring"))
+    else {
+        return 0;
+    };
+    let packets = decoded.saturating_sub(judged);
+    packets.saturating_add(verdicts.saturating_sub(end.totals.dequeued))
 }
 
 /// Differences found so far.

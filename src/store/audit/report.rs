@@ -50,6 +50,9 @@ pub struct EpochAudit {
     pub pruned: Sums,
     /// Events that are there more than once.
     pub doubled: u64,
+    /// Packets and verdicts that were lost before the recorder because a queue was full, of an epoch that ended in order; the store can
+    /// hold nothing of them. What another one lost there its metrics said.
+    pub unrecorded: u64,
     /// Packets (and verdicts about victims) in events that were open at the last marker of an epoch which has not ended. If it died,
     /// they are lost.
     pub open: u64,
@@ -86,7 +89,12 @@ impl AuditReport {
         let verdict = if self.is_clean() { "every sum holds" } else { "SUMS DO NOT HOLD" };
         line(
             &mut text,
-            format_args!("{} epochs: {verdict}; {} lost", self.epochs.len(), self.lost()),
+            format_args!(
+                "{} epochs: {verdict}; {} lost, {} unrecorded",
+                self.epochs.len(),
+                self.lost(),
+                self.epochs.iter().map(|epoch| epoch.unrecorded).fold(0, u64::saturating_add)
+            ),
         );
         text
     }
@@ -112,36 +120,13 @@ impl EpochAudit {
                 self.epoch, self.sensor, self.started
             ),
         );
-        let sums = [
-            ("committed", self.committed),
-            ("stored", self.stored),
-            ("quarantined", self.quarantined),
-            ("refused", self.refused),
-            ("pruned", self.pruned),
-        ];
-        for (name, Sums { rows, packets, alerts }) in sums {
-            line(
-                text,
-                format_args!("  {name:<12} {rows} rows, {packets} packets, {alerts} alerts"),
-            );
-        }
-        line(
-            text,
-            format_args!(
-                "  judged       {} packets and {} verdicts about victims, {} sampled out, as of the last marker",
-                self.last.packets, self.last.victims, self.last.sampled_out
-            ),
-        );
-        line(
-            text,
-            format_args!("  recounted    {} batches, {} markers", self.batches, self.markers),
-        );
-        if self.markers_undecidable > 0 {
+        self.render_sums(text);
+        if self.unrecorded > 0 {
+            let unrecorded = self.unrecorded;
             line(
                 text,
                 format_args!(
-                    "               {} markers can't be recounted by themselves: retention has removed rows up to them",
-                    self.markers_undecidable
+                    "  unrecorded   {unrecorded} packets and verdicts, lost before the recorder: a queue was full"
                 ),
             );
         }
@@ -163,6 +148,42 @@ impl EpochAudit {
         }
         if self.is_clean() {
             line(text, format_args!("  every sum holds"));
+        }
+    }
+
+    fn render_sums(&self, text: &mut String) {
+        let sums = [
+            ("committed", self.committed),
+            ("stored", self.stored),
+            ("quarantined", self.quarantined),
+            ("refused", self.refused),
+            ("pruned", self.pruned),
+        ];
+        for (name, Sums { rows, packets, alerts }) in sums {
+            line(
+                text,
+                format_args!("  {name:<12} {rows} rows, {packets} packets, {alerts} alerts"),
+            );
+        }
+        line(
+            text,
+            format_args!(
+                "  recorded     {} packets and {} verdicts about victims, {} sampled out, as of the last marker",
+                self.last.packets, self.last.victims, self.last.sampled_out
+            ),
+        );
+        line(
+            text,
+            format_args!("  recounted    {} batches, {} markers", self.batches, self.markers),
+        );
+        if self.markers_undecidable > 0 {
+            line(
+                text,
+                format_args!(
+                    "               {} markers can't be recounted by themselves: retention has removed rows up to them",
+                    self.markers_undecidable
+                ),
+            );
         }
     }
 

@@ -191,3 +191,12 @@ fn io_fault(store: &str, path: &Path, error: &io::Error) -> StoreError {
         _ => StoreError::Away { store, reason },
     }
 }
+
+/// Moves the log into the file and makes it empty, if no reader is in the way just now: none is waited for.
+pub(super) fn empty_log(connection: &Connection) -> Result<(), Error> {
+    connection.busy_timeout(Duration::ZERO)?;
+    match connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_row| Ok(())) {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(()),
+        other => other,
+    }
+}

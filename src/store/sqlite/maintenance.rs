@@ -9,7 +9,7 @@ use rusqlite::{Connection, Error, Row, Transaction, TransactionBehavior, params}
 
 use super::codec::{self, micros};
 use super::commit::as_stored;
-use super::file::SqliteParams;
+use super::file::{self, SqliteParams};
 use super::fold::Folding;
 use super::forget::Forgetting;
 use crate::store::minutes::{MinuteSums, SQLITE_ADD, Summed};
@@ -181,16 +181,8 @@ impl Maintenance {
         if self.log_bytes() <= 2 * u64::from(self.params.wal_bytes) {
             return Ok(());
         }
-        // Readers that are still there are not waited for: the next call may find them gone.
-        connection.busy_timeout(Duration::ZERO)?;
-        let emptied = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_row| Ok(()));
-        connection.busy_timeout(self.params.busy_max)?;
-        match emptied {
-            Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => {
-                Ok(())
-            }
-            other => other,
-        }
+        file::empty_log(connection)?;
+        connection.busy_timeout(self.params.busy_max)
     }
 
     fn log_bytes(&self) -> u64 {

@@ -74,6 +74,14 @@ impl SqliteStore {
     }
 }
 
+impl Drop for SqliteStore {
+    /// Moves the log into the file, so that the file alone is the whole store. Readers that are in the middle of a question are not
+    /// waited for: whoever opens the store next finds the log beside it.
+    fn drop(&mut self) {
+        file::empty_log(&self.connection).unwrap_or_default();
+    }
+}
+
 impl Store for SqliteStore {
     fn commit(&mut self, batch: &Batch, now: Timestamp) -> Result<Committed, StoreError> {
         commit::commit(&mut self.connection, batch, now).map_err(|error| fault(&self.name, &error))

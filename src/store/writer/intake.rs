@@ -295,6 +295,7 @@ impl Intake {
             }
         }
         self.end_committer();
+        self.wait_for_close();
     }
 
     /// The end with a spool: as much as can be done in the time there is; the rest is on disk when this returns.
@@ -324,6 +325,9 @@ impl Intake {
             spool.sync();
         }
         self.end_committer();
+        if self.stats.read().store_up {
+            self.wait_for_close();
+        }
         while let Ok(done) = self.done.recv_deadline(Instant::now() + PARTING) {
             self.settle(done);
         }
@@ -340,6 +344,14 @@ impl Intake {
         let rest: Vec<Waiting> = in_hand.chain(self.memory.drain(..)).collect();
         for waiting in rest {
             self.refuse(&waiting, refusal);
+        }
+    }
+
+    /// Waits, but not for long, until the committer has let go of the store, so that the store is as it will be when this ends.
+    fn wait_for_close(&mut self) {
+        let deadline = Instant::now() + CLOSING;
+        while let Ok(done) = self.done.recv_deadline(deadline) {
+            self.settle(done);
         }
     }
 
@@ -384,6 +396,9 @@ const IDLE_MAX: Duration = Duration::from_secs(1);
 
 /// How often a stop looks whether the store has gone away meanwhile.
 const STOP_LOOKS_EVERY: Duration = Duration::from_millis(20);
+
+/// How long the end waits for a store that works to be closed: SQLite moves its log into the file then.
+const CLOSING: Duration = Duration::from_secs(2);
 
 /// How long a stop waits for the committer to let go of what it has in hand, when all of it is on disk.
 const PARTING: Duration = Duration::from_millis(100);
