@@ -36,8 +36,12 @@ use crate::store::{self, Location, StoreError, query::Queries};
 use crate::verdict::Detection;
 use crate::worker::WhenFull;
 
-/// Batches between the recorder and the writer.
-const BATCHES_UNDER_WAY: usize = 2;
+/// Batches between the recorder and the writer of a sensor: some three seconds of them. The writer waits for the spool's disk, which may
+/// have other things to do (a server's checkpoint, say), and the recorder must not wait with it.
+const BATCHES_UNDER_WAY: usize = 32;
+
+/// The same of a replay, which waits for the store anyway.
+const BATCHES_OF_REPLAY: usize = 2;
 
 /// How often the sums are written to the page of the epoch.
 const PAGE_EVERY: Duration = Duration::from_millis(100);
@@ -104,7 +108,11 @@ impl Appliance {
         let http = if is_sensor { setup::api_params(config, &params)? } else { None };
         ready(&location, config, is_sensor)?;
 
-        let (batches, received) = crossbeam_channel::bounded(BATCHES_UNDER_WAY);
+        let (batches, received) = crossbeam_channel::bounded(if is_sensor {
+            BATCHES_UNDER_WAY
+        } else {
+            BATCHES_OF_REPLAY
+        });
         let writer =
             Writer::start(opener(&location, config), received, &writer_params(config, is_sensor))
                 .map_err(|error| Failure::operation(format!("the writer of events: {error}")))?;

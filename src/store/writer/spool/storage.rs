@@ -5,6 +5,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{FallocateFlags, FlockOperation, OFlags, fallocate, flock};
 use rustix::io::Errno;
@@ -77,7 +78,7 @@ impl Folder {
             .create(path)
             .map_err(|error| told(error, "the folder can't be made"))?;
         let folder = File::open(path).map_err(|error| told(error, "the folder can't be opened"))?;
-        match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
+        match lock(&folder) {
             Ok(()) => Ok(Self { path: path.to_owned(), folder }),
             Err(Errno::WOULDBLOCK) => Err(io::Error::new(
                 io::ErrorKind::WouldBlock,
@@ -90,6 +91,22 @@ impl Folder {
         }
     }
 }
+
+/// Locks the folder. A program that is being started holds what its parent had open for a moment, also a lock that the parent has
+/// just given back; and a process that is ending has not quite ended: neither is a reason to give up at once.
+fn lock(folder: &File) -> Result<(), Errno> {
+    for _ in 1..LOCK_TRIES {
+        match flock(folder, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => std::thread::sleep(LOCK_PAUSE),
+            done => return done,
+        }
+    }
+    flock(folder, FlockOperation::NonBlockingLockExclusive)
+}
+
+/// How often the lock is tried, and how long is waited in between.
+const LOCK_TRIES: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 impl Storage for Folder {
     fn list(&self) -> io::Result<Vec<Entry>> {
