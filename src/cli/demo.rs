@@ -43,7 +43,7 @@ pub(super) struct Demo {
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
 
-    /// Times the natural pace, some 400 packets a second.
+    /// Times the natural pace, some 800 packets a second.
     #[arg(long, value_name = "real|xN", default_value = "real")]
     speed: Speed,
 }
