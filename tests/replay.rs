@@ -12,7 +12,7 @@ use phantomnet::capture::{CaptureWriter, LinkType};
 use phantomnet::time::Timestamp;
 
 use crate::support::{
-    self, folder, generated_traffic, release_sensor, run, run_well, sensor, stderr, summary,
+    self, folder, generated_traffic, release_sensor, run, run_well, sensor, signal, stderr, summary,
 };
 
 /// The feature dump of a replay, and its summary.
@@ -408,9 +408,7 @@ fn an_interrupted_replay_judges_what_it_has_read_and_says_so() {
     }
     assert!(written() > 0, "alerts are written as they happen, not at the end");
     assert!(child.try_wait().unwrap().is_none(), "the replay is still going on");
-    assert!(
-        Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success()
-    );
+    signal("INT", child.id());
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert_eq!(stderr(&output), "phantomnet: interrupted: the rest of the captures was not read\n");

@@ -29,6 +29,12 @@ pub(crate) fn run_well(command: &mut Command) -> Output {
     output
 }
 
+/// Sends a signal, such as INT, to a process that a test has started.
+pub(crate) fn signal(name: &str, process: u32) {
+    let mut kill = Command::new("kill");
+    run_well(kill.args([&format!("-{name}"), &process.to_string()]));
+}
+
 pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
