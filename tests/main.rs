@@ -5,6 +5,7 @@ mod cluster; // a PostgreSQL server of the tests' own
 mod running; // a running sensor, as the API sees it
 mod batches; // batches of events, large ones from a seed and odd ones
 mod places; // fresh stores of both kinds, and a model of what they hold
+mod netns; // wires between network namespaces, and what sends frames into them
 
 mod api; // the HTTP server from outside: what it refuses, what every answer carries
 mod api_manual; // the lines of docs/API.md, run as printed

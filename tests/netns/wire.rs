@@ -1,0 +1,165 @@
+//! Two namespaces and the pair of devices between them.
+
+use std::process::Command;
+
+use super::{LinkSocket, Namespace, Sender};
+
+/// A wire from a sender to a sensor.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    sensor: End,
+    sender: End,
+}
+
+/// One end of the wire: a device in a namespace.
+#[derive(Debug)]
+pub(crate) struct End {
+    namespace: Namespace,
+    device: &'static str,
+    index: u32,
+    queues: usize,
+}
+
+/// What the kernel counts of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DeviceCounters {
+    /// Frames received.
+    pub(crate) received: u64,
+    /// Frames not received for want of room.
+    pub(crate) dropped: u64,
+    /// Frames sent.
+    pub(crate) sent: u64,
+}
+
+impl Wire {
+    /// A wire with as many receiving and sending queues at each end, for frames of up to 14 + 1,500 bytes.
+    ///
+    /// As many at both ends: XDP can't be attached natively where the peer has more sending than the device has receiving
+    /// queues (`ENOSPC`).
+    pub(crate) fn new(queues: usize) -> Self {
+        Self::with_mtu(queues, 1_500)
+    }
+
+    /// The same, for frames of up to 14 + `mtu` bytes.
+    pub(crate) fn with_mtu(queues: usize, mtu: u32) -> Self {
+        let (sensor, sender) = (Namespace::new("sensor"), Namespace::new("sender"));
+        let count = queues.to_string();
+        let queue_options = ["numrxqueues", &count, "numtxqueues", &count];
+        let near = ["link", "add", "name", "mirror0", "netns", sensor.name()];
+        let far = ["type", "veth", "peer", "name", "sender0", "netns", sender.name()];
+        let add = near.into_iter().chain(queue_options).chain(far).chain(queue_options);
+        sensor.ip(add);
+        Self {
+            sensor: End::set_up(sensor, "mirror0", queues, mtu),
+            sender: End::set_up(sender, "sender0", queues, mtu),
+        }
+    }
+
+    /// Where the sensor listens.
+    pub(crate) fn sensor(&self) -> &End {
+        &self.sensor
+    }
+
+    /// Where frames are sent from.
+    pub(crate) fn sender_side(&self) -> &End {
+        &self.sender
+    }
+
+    /// What sends frames to the sensor.
+    pub(crate) fn sender(&self) -> Sender {
+        Sender::new(&self.sender)
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        // A socket that is still open would keep its namespace, and with it the device, although the name has gone.
+        if self.sensor.exists() {
+            self.sensor.delete();
+        }
+    }
+}
+
+impl End {
+    fn set_up(namespace: Namespace, device: &'static str, queues: usize, mtu: u32) -> Self {
+        let joins_nothing = ["-K", device, "gro", "off", "lro", "off"];
+        crate::support::run_well(namespace.command("ethtool").args(joins_nothing));
+        let mtu = mtu.to_string();
+        let quiet = ["arp", "off", "multicast", "off", "mtu", &mtu, "up"];
+        namespace.ip(["link", "set", device].into_iter().chain(quiet));
+        let index = namespace.enter(|| LinkSocket::index_of(device));
+        Self { namespace, device, index, queues }
+    }
+
+    /// The name of its namespace.
+    pub(crate) fn namespace(&self) -> &str {
+        self.namespace.name()
+    }
+
+    /// The name of the device.
+    pub(crate) fn device(&self) -> &'static str {
+        self.device
+    }
+
+    /// The number of the device in its namespace.
+    pub(crate) fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// How many receiving queues the device has, and how many sending ones.
+    pub(crate) fn queues(&self) -> usize {
+        self.queues
+    }
+
+    /// Does `work` inside the namespace, on a thread of its own. Sockets made there stay there.
+    pub(crate) fn enter<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        self.namespace.enter(work)
+    }
+
+    /// A program that will run inside the namespace; a child's process id is the program's.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        self.namespace.command(program)
+    }
+
+    /// The sensor itself, to run inside the namespace.
+    pub(crate) fn sensor_program(&self) -> Command {
+        self.command(env!("CARGO_BIN_EXE_phantomnet"))
+    }
+
+    /// Pulls the plug or puts it back: the device goes down or up.
+    pub(crate) fn set(&self, state: &str) {
+        self.namespace.ip(["link", "set", self.device, state]);
+    }
+
+    /// Takes the device away, and with it the peer's.
+    pub(crate) fn delete(&self) {
+        self.namespace.ip(["link", "delete", self.device]);
+    }
+
+    /// Whether the device is still there.
+    pub(crate) fn exists(&self) -> bool {
+        self.namespace.ip(["-oneline", "link"]).contains(self.device)
+    }
+
+    /// What the kernel has counted.
+    pub(crate) fn counters(&self) -> DeviceCounters {
+        let shown = self.namespace.ip(["-statistics", "-json", "link", "show", self.device]);
+        let shown: serde_json::Value = serde_json::from_str(&shown).expect("JSON was asked for");
+        let count = |way: &str, of: &str| shown[0]["stats64"][way][of].as_u64().expect("a count");
+        DeviceCounters {
+            received: count("rx", "packets"),
+            dropped: count("rx", "dropped"),
+            sent: count("tx", "packets"),
+        }
+    }
+
+    /// A plain socket that receives what comes in.
+    pub(crate) fn open_socket(&self) -> LinkSocket {
+        self.enter(|| LinkSocket::receiving_on(self.index))
+    }
+
+    /// One plain socket for each receiving queue.
+    pub(crate) fn open_sockets_by_queue(&self) -> Vec<LinkSocket> {
+        self.enter(|| LinkSocket::receiving_by_queue(self.index, self.queues))
+    }
+}
