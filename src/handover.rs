@@ -1,11 +1,14 @@
 //! What the receiving worker tells the worker that owns the packet's source, and the rings between them.
 
+mod by_time;
+
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::address::Address;
 use crate::capture::TURN_FRAMES_MAX;
 use crate::decode::{Packet, Transport};
 use crate::time::Timestamp;
+use by_time::ByTime;
 
 /// How many rule hits one packet can carry; more are counted and left out, those of the highest risk first in.
 pub const RULE_HITS_MAX: usize = 12;
@@ -99,8 +102,8 @@ impl Marks {
     pub const FINDINGS: Self = Self(2);
     /// Not a packet of the source: a copy for the owner of the destination, which counts by destination.
     pub const TOWARDS: Self = Self(4);
-    /// No packet at all: the sender's turn ends here.
-    pub const TURN_END: Self = Self(8);
+    /// No packet at all: the sender's turn ends here, or, where owners go by time, begins here.
+    pub const TURN: Self = Self(8);
     /// The fields of the ports hold ICMP type and code.
     pub const ICMP: Self = Self(16);
 
@@ -168,39 +171,73 @@ impl Findings {
 /// and the mark at the end.
 const TURN_DIGESTS_MAX: usize = 2 * TURN_FRAMES_MAX + 1;
 
-/// Digests that fit into one ring: several turns, so that a worker may run ahead of the slowest.
+/// Digests that fit into one ring of a replay: several turns, so that a worker may run ahead of the slowest.
 const RING_SLOTS: usize = 4 * TURN_DIGESTS_MAX;
+
+/// Digests that can wait for one owner whose frames can't wait: some 65 ms of a million packets a second.
+const LIVE_SLOTS: usize = 1 << 16;
+
+/// In which order an owner takes what several workers hand over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Turn `t` is received by worker `t % workers`, and owners take the turns in that order, each whole. Nothing is late, and
+    /// whoever is ahead waits.
+    Turns,
+    /// Each worker receives from queues of its own. Owners take digests by their time, and where times are equal by the receiver's
+    /// number. Nobody waits for longer than `patience_nanos` for a receiver that has fallen behind.
+    Time {
+        /// Nanoseconds of packet time.
+        patience_nanos: i64,
+    },
+}
 
 /// The rings between `workers` workers: one [`Handover`] for each, to be given out in order.
 ///
 /// There are `workers` x `workers` rings; a worker's ring to itself keeps its own turns in their place among the others'.
 #[must_use]
-pub fn mesh(workers: usize) -> Vec<Handover> {
+pub fn mesh(workers: usize, order: Order) -> Vec<Handover> {
+    let slots = match order {
+        Order::Turns => RING_SLOTS,
+        Order::Time { .. } => (LIVE_SLOTS / workers.max(1)).max(RING_SLOTS),
+    };
     let mut outlets: Vec<Vec<Outlet>> = (0..workers).map(|_| Vec::with_capacity(workers)).collect();
     let mut inlets: Vec<Vec<Inlet>> = (0..workers).map(|_| Vec::with_capacity(workers)).collect();
     for from in &mut outlets {
         for to in &mut inlets {
-            let (outlet, inlet) = ring();
+            let (outlet, inlet) = ring(slots);
             from.push(outlet);
             to.push(inlet);
         }
     }
-    outlets
-        .into_iter()
-        .zip(inlets)
-        .map(|(outlets, inlets)| Handover { outlets, inlets, next_turn: 0 })
-        .collect()
+    let gathering = Gathering::of(workers, order);
+    let ends = outlets.into_iter().zip(inlets).zip(gathering);
+    ends.map(|((outlets, inlets), gathering)| Handover { outlets, inlets, gathering }).collect()
 }
 
 /// One worker's ends of the mesh.
-///
-/// Turns are dealt to workers in rotation: turn `t` is received by worker `t % workers`. Every owner takes the turns in
-/// that order, each whole, so that it sees the digests in the order of their frames, whatever the number of workers.
 #[derive(Debug)]
 pub struct Handover {
     outlets: Vec<Outlet>,
     inlets: Vec<Inlet>,
-    next_turn: u64,
+    gathering: Gathering,
+}
+
+/// What one owner keeps to take digests in their order.
+#[derive(Debug)]
+enum Gathering {
+    ByTurn { next_turn: u64 },
+    ByTime(ByTime),
+}
+
+impl Gathering {
+    fn of(workers: usize, order: Order) -> Vec<Self> {
+        match order {
+            Order::Turns => (0..workers).map(|_| Self::ByTurn { next_turn: 0 }).collect(),
+            Order::Time { patience_nanos } => {
+                ByTime::of(workers, patience_nanos).into_iter().map(Self::ByTime).collect()
+            }
+        }
+    }
 }
 
 impl Handover {
@@ -210,13 +247,20 @@ impl Handover {
         self.inlets.len()
     }
 
-    /// Whether a whole turn fits into every ring. A replay does not receive without room. Whoever did would lose the turn,
-    /// counted, and its mark with it: the owner would then take the receiver's next turn in its place.
+    /// Whether owners go by time: frames come from queues, not from a dealer, and can't wait.
+    #[must_use]
+    pub const fn is_by_time(&self) -> bool {
+        matches!(self.gathering, Gathering::ByTime(_))
+    }
+
+    /// Whether a worker may receive. Where owners go by turns, a whole turn must fit into every ring: a lost turn would lose its mark
+    /// too, and the owner would take the receiver's next turn in its place. Where they go by time, what finds a ring full is counted.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.outlets.iter().all(|outlet| {
+        let has_room = |outlet: &Outlet| {
             outlet.digests.slots() >= TURN_DIGESTS_MAX || outlet.digests.is_abandoned()
-        })
+        };
+        self.is_by_time() || self.outlets.iter().all(has_room)
     }
 
     /// Sets a digest, and its findings if there are any, aside for `owner` until [`end_turn`](Self::end_turn).
@@ -226,39 +270,55 @@ impl Handover {
         }
     }
 
-    /// Hands the turn over: to each owner its digests, then a mark that carries `received`.
+    /// Hands the turn over: to each owner its digests, and a mark that carries `received`.
     ///
     /// A turn goes into a ring whole or, when the ring is full, not at all; see [`has_room`](Self::has_room).
     pub fn end_turn(&mut self, received: Timestamp) -> TurnHanded {
+        let by_time = self.is_by_time();
         let mut handed = TurnHanded::default();
         for outlet in &mut self.outlets {
-            handed.add(&outlet.flush(received));
+            handed.add(&outlet.flush(received, by_time));
         }
         handed
+    }
+
+    /// Says that this worker will hand over no digest of before `horizon`: owners that go by time need not wait for one.
+    pub fn advance(&self, horizon: Timestamp) {
+        if let Gathering::ByTime(by_time) = &self.gathering {
+            by_time.advance(horizon);
+        }
     }
 
     /// Takes the next turn, in the order of the frames, if it is there.
     pub fn gather(&mut self, turn: &mut Gathered) -> Gather {
         turn.clear();
-        let from = usize::try_from(self.next_turn % self.inlets.len() as u64).unwrap_or(0);
-        let Some(inlet) = self.inlets.get_mut(from) else { return Gather::End };
-        // Asked before the ring is looked at: what was pushed before its sender left is then seen.
-        let sender_left = inlet.digests.is_abandoned();
-        match inlet.take_turn(turn) {
-            Some(received) => {
-                turn.number = self.next_turn;
-                turn.received = received;
-                self.next_turn += 1;
-                Gather::Turn
-            }
-            None if sender_left => Gather::End,
-            None => Gather::Waiting,
+        match &mut self.gathering {
+            Gathering::ByTime(by_time) => by_time.gather(&mut self.inlets, turn),
+            Gathering::ByTurn { next_turn } => gather_turn(next_turn, &mut self.inlets, turn),
         }
     }
 
     /// Says that this worker will receive nothing more: owners that come to its next turn know that there is none.
     pub fn close(&mut self) {
         self.outlets.clear();
+    }
+}
+
+/// Takes turn `next_turn` from the worker whose it is.
+fn gather_turn(next_turn: &mut u64, inlets: &mut [Inlet], turn: &mut Gathered) -> Gather {
+    let from = usize::try_from(*next_turn % inlets.len() as u64).unwrap_or(0);
+    let Some(inlet) = inlets.get_mut(from) else { return Gather::End };
+    // Asked before the ring is looked at: what was pushed before its sender left is then seen.
+    let sender_left = inlet.digests.is_abandoned();
+    match inlet.take_turn(turn) {
+        Some(received) => {
+            turn.number = *next_turn;
+            turn.received = received;
+            *next_turn += 1;
+            Gather::Turn
+        }
+        None if sender_left => Gather::End,
+        None => Gather::Waiting,
     }
 }
 
@@ -280,6 +340,7 @@ pub struct Gathered {
     findings: Vec<Findings>,
     number: u64,
     received: Timestamp,
+    late: u64,
 }
 
 impl Gathered {
@@ -291,6 +352,7 @@ impl Gathered {
             findings: Vec::with_capacity(TURN_DIGESTS_MAX),
             number: 0,
             received: Timestamp::EPOCH,
+            late: 0,
         }
     }
 
@@ -300,10 +362,16 @@ impl Gathered {
         self.number
     }
 
-    /// What its receiver gave to [`Handover::end_turn`].
+    /// What its receiver gave to [`Handover::end_turn`]; the earliest, when digests of several turns are in it.
     #[must_use]
     pub const fn received(&self) -> Timestamp {
         self.received
+    }
+
+    /// Digests in it whose time had passed when they came: their receiver was behind for longer than the owner's patience.
+    #[must_use]
+    pub const fn late(&self) -> u64 {
+        self.late
     }
 
     /// The digests in the order of their frames, each with its findings.
@@ -325,6 +393,7 @@ impl Gathered {
     fn clear(&mut self) {
         self.digests.clear();
         self.findings.clear();
+        self.late = 0;
     }
 }
 
@@ -356,9 +425,9 @@ impl TurnHanded {
     }
 }
 
-fn ring() -> (Outlet, Inlet) {
-    let (digests, digests_out) = RingBuffer::new(RING_SLOTS);
-    let (findings, findings_out) = RingBuffer::new(RING_SLOTS);
+fn ring(slots: usize) -> (Outlet, Inlet) {
+    let (digests, digests_out) = RingBuffer::new(slots);
+    let (findings, findings_out) = RingBuffer::new(slots);
     let outlet = Outlet {
         digests,
         findings,
@@ -366,7 +435,8 @@ fn ring() -> (Outlet, Inlet) {
         turn_findings: Vec::with_capacity(TURN_DIGESTS_MAX),
         towards: 0,
     };
-    (outlet, Inlet { digests: digests_out, findings: findings_out })
+    let received = Timestamp::EPOCH;
+    (outlet, Inlet { digests: digests_out, findings: findings_out, received })
 }
 
 /// The way to one owner.
@@ -391,10 +461,14 @@ impl Outlet {
         }
     }
 
-    fn flush(&mut self, received: Timestamp) -> TurnHanded {
+    fn flush(&mut self, received: Timestamp, by_time: bool) -> TurnHanded {
         let (packets, towards) = (self.turn.len() as u64 - self.towards, self.towards);
-        self.turn.push(Digest::turn_end(received));
-        let handed = if self.send() {
+        if by_time && self.turn.is_empty() {
+            return TurnHanded::default();
+        }
+        let mark = [Digest::turn(received)];
+        let handed = if by_time { self.send(&mark, &[]) } else { self.send(&[], &mark) };
+        let handed = if handed {
             TurnHanded { packets, towards, ..TurnHanded::default() }
         } else {
             TurnHanded { packets_lost: packets, towards_lost: towards, ..TurnHanded::default() }
@@ -406,13 +480,14 @@ impl Outlet {
     }
 
     /// Findings go first, so that an owner that sees a digest finds what belongs to it. Returns whether there was room.
-    fn send(&mut self) -> bool {
+    fn send(&mut self, before: &[Digest], after: &[Digest]) -> bool {
         let Ok(findings) = self.findings.write_chunk_uninit(self.turn_findings.len()) else {
             return false;
         };
-        let Ok(digests) = self.digests.write_chunk_uninit(self.turn.len()) else { return false };
+        let length = before.len() + self.turn.len() + after.len();
+        let Ok(digests) = self.digests.write_chunk_uninit(length) else { return false };
         findings.fill_from_iter(self.turn_findings.iter().copied());
-        digests.fill_from_iter(self.turn.iter().copied());
+        digests.fill_from_iter(before.iter().chain(&self.turn).chain(after).copied());
         true
     }
 }
@@ -422,6 +497,8 @@ impl Outlet {
 struct Inlet {
     digests: Consumer<Digest>,
     findings: Consumer<Findings>,
+    /// When the turn at the head of the ring was received, where turns begin with a mark.
+    received: Timestamp,
 }
 
 impl Inlet {
@@ -429,7 +506,7 @@ impl Inlet {
     fn take_turn(&mut self, turn: &mut Gathered) -> Option<Timestamp> {
         for _ in 0..TURN_DIGESTS_MAX {
             let digest = self.digests.pop().ok()?;
-            if digest.marks.has(Marks::TURN_END) {
+            if digest.marks.has(Marks::TURN) {
                 return Some(digest.time);
             }
             if digest.marks.has(Marks::FINDINGS) {
@@ -442,7 +519,7 @@ impl Inlet {
 }
 
 impl Digest {
-    fn turn_end(received: Timestamp) -> Self {
+    fn turn(received: Timestamp) -> Self {
         Self {
             source: Address::default(),
             destination: Address::default(),
@@ -454,7 +531,7 @@ impl Digest {
             destination_port: 0,
             vlan: 0,
             protocol: 0,
-            marks: Marks::TURN_END,
+            marks: Marks::TURN,
         }
     }
 }
@@ -469,7 +546,7 @@ mod tests {
     use super::*;
 
     fn digest(sequence: u64) -> Digest {
-        Digest { sequence, marks: Marks::default(), ..Digest::turn_end(Timestamp::EPOCH) }
+        Digest { sequence, marks: Marks::default(), ..Digest::turn(Timestamp::EPOCH) }
     }
 
     fn finding(rule: u16) -> Findings {
@@ -496,7 +573,7 @@ mod tests {
     #[test]
     fn every_owner_gets_its_packets_in_the_order_of_their_frames() {
         for workers in [1, 2, 3, 4] {
-            let mut mesh = mesh(workers);
+            let mut mesh = mesh(workers, Order::Turns);
             send_turns(&mut mesh, 12);
             mesh.iter_mut().for_each(Handover::close);
             for (me, handover) in mesh.iter_mut().enumerate() {
@@ -523,7 +600,7 @@ mod tests {
 
     #[test]
     fn an_owner_waits_for_the_next_turn_while_later_ones_are_there() {
-        let mut mesh = mesh(2);
+        let mut mesh = mesh(2, Order::Turns);
         let mut turn = Gathered::new();
         mesh[1].put(0, digest(5), &Findings::default());
         assert_eq!(mesh[1].end_turn(Timestamp::EPOCH).packets, 1);
@@ -536,7 +613,7 @@ mod tests {
 
     #[test]
     fn a_turn_that_finds_no_room_is_lost_whole_and_counted() {
-        let mut mesh = mesh(1);
+        let mut mesh = mesh(1, Order::Turns);
         let mut sent = 0;
         while mesh[0].has_room() {
             fill_a_turn(&mut mesh[0]);

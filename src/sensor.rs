@@ -11,21 +11,22 @@
 
 use std::sync::Arc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use core_affinity::CoreId;
 use hdrhistogram::Histogram;
 use sha2::{Digest as _, Sha256};
 
 use crate::capture::{self, FrameSource};
-use crate::collect::{Collector, Sink, SinkError};
+use crate::collect::{Collector, Sink, SinkError, Taking};
 use crate::counters::{Counters, Ledger, Published};
 use crate::event::StageSum;
-use crate::handover;
+use crate::handover::{self, Order};
 use crate::latest::Publisher;
 use crate::owner::{Owner, OwnerParams, Placement, TURN_VERDICTS_MAX};
 use crate::ring;
 use crate::sources::{Keyer, SHARDS};
+use crate::time::Timestamp;
 use crate::verdict::Detection;
 use crate::worker::{Finished, Parts, WhenFull, Worker};
 
@@ -183,23 +184,70 @@ pub fn run<S>(
 where
     S: FrameSource + Send,
 {
+    let work = |crew: Crew<'_>, outlets| {
+        if params.workers == 1 {
+            crew.alone(source, outlets)
+        } else {
+            crew.several(source, outlets)
+        }
+    };
+    collect(detection, params, watched, Taking::Turns, sinks, work, |_| Vec::new())
+}
+
+/// How a sensor goes by time whose workers receive from queues of their own.
+#[derive(Clone, Copy, Debug)]
+pub struct Live {
+    /// How long owners wait for a receiver that has fallen behind.
+    pub patience: Duration,
+}
+
+/// Sends everything that `sources` have, one for each worker, through the data path, until each of them has ended.
+///
+/// Owners take packets by their time, so verdicts are those of a replay of the same packets with the same times. `before_workers`
+/// gives, when all workers have ended, the sums of the stages before them.
+///
+/// # Panics
+///
+/// As [`replay`], and when there are not as many sources as workers.
+pub fn run_queues<S>(
+    sources: Vec<S>,
+    live: Live,
+    detection: &Publisher<Detection>,
+    params: &SensorParams,
+    watched: &Watched,
+    sinks: Vec<&mut dyn Sink>,
+    before_workers: impl FnOnce(&Replayed<Vec<S>>) -> Vec<StageSum>,
+) -> Replayed<Vec<S>>
+where
+    S: FrameSource + Send,
+{
+    assert_eq!(sources.len(), params.workers, "each worker has a source of its own");
+    let work = |crew: Crew<'_>, outlets| crew.queues(sources, live, outlets);
+    collect(detection, params, watched, Taking::Arrivals, sinks, work, before_workers)
+}
+
+/// Runs the collector on this thread while `work` goes on on another.
+fn collect<S: Send>(
+    detection: &Publisher<Detection>,
+    params: &SensorParams,
+    watched: &Watched,
+    taking: Taking,
+    sinks: Vec<&mut dyn Sink>,
+    work: impl FnOnce(Crew<'_>, Vec<ring::Outlet>) -> Replayed<S> + Send,
+    before_workers: impl FnOnce(&Replayed<S>) -> Vec<StageSum>,
+) -> Replayed<S> {
     let started = Instant::now();
     let judging = detection.current();
     let (outlets, inlets) = (0..params.workers).map(|_| ring::reports(REPORT_SLOTS)).unzip();
     let cores = params.cores().workers;
     let crew = Crew { params, detection, watched, cores: &cores, started };
     thread::scope(|scope| {
-        let workers = scope.spawn(move || {
-            if params.workers == 1 {
-                crew.alone(source, outlets)
-            } else {
-                crew.several(source, outlets)
-            }
-        });
-        let collected = Collector::new(inlets).run(&judging, sinks);
+        let workers = scope.spawn(move || work(crew, outlets));
+        let collected = Collector::new(inlets, taking).run(&judging, sinks);
         let mut replayed = workers.join().expect("a worker panicked");
         replayed.dequeued = collected.dequeued();
-        let stages: Vec<_> = replayed.ledger().sums().iter().map(StageSum::from).collect();
+        let mut stages = before_workers(&replayed);
+        stages.extend(replayed.ledger().sums().iter().map(StageSum::from));
         replayed.sink_errors = collected.finish(&stages);
         replayed.seconds = started.elapsed().as_secs_f64() - replayed.seconds;
         replayed
@@ -220,7 +268,7 @@ impl Crew<'_> {
     /// One worker reads by itself: no frame crosses a core.
     fn alone<S: FrameSource>(self, source: S, outlets: Vec<ring::Outlet>) -> Replayed<S> {
         let counted = Counted { source, frames: 0 };
-        let mut workers = self.workers(vec![counted], outlets);
+        let mut workers = self.workers(vec![counted], outlets, Order::Turns);
         let worker = workers.pop().expect("one source makes one worker");
         self.pin(0);
         let built = self.started.elapsed().as_secs_f64();
@@ -236,9 +284,44 @@ impl Crew<'_> {
         outlets: Vec<ring::Outlet>,
     ) -> Replayed<S> {
         let (dealer, dealt) = capture::deal(self.params.workers);
+        let workers = self.workers(dealt, outlets, Order::Turns);
+        let built = self.started.elapsed().as_secs_f64();
+        let (delivered, finished) = self.run_all(workers, || dealer.run(&mut source));
+        let counted =
+            finished.into_iter().map(|Finished { counters, latency, .. }| (counters, latency));
+        sum_up(source, delivered, built, counted)
+    }
+
+    /// Each worker receives from queues of its own.
+    fn queues<S: FrameSource + Send>(
+        self,
+        sources: Vec<S>,
+        live: Live,
+        outlets: Vec<ring::Outlet>,
+    ) -> Replayed<Vec<S>> {
+        let counted = sources.into_iter().map(|source| Counted { source, frames: 0 }).collect();
+        let patience_nanos = i64::try_from(live.patience.as_nanos()).unwrap_or(i64::MAX);
+        let workers = self.workers(counted, outlets, Order::Time { patience_nanos });
+        let built = self.started.elapsed().as_secs_f64();
+        let ((), finished) = self.run_all(workers, || ());
+        let mut sources = Vec::with_capacity(finished.len());
+        let mut delivered = 0;
+        let mut counted = Vec::with_capacity(finished.len());
+        for Finished { source: Counted { source, frames }, counters, latency } in finished {
+            sources.push(source);
+            delivered += frames;
+            counted.push((counters, latency));
+        }
+        sum_up(sources, delivered, built, counted)
+    }
+
+    /// Runs each worker on a thread of its own, and `meanwhile` on this one.
+    fn run_all<S: FrameSource + Send, T>(
+        self,
+        workers: Vec<Worker<S>>,
+        meanwhile: impl FnOnce() -> T,
+    ) -> (T, Vec<Finished<S>>) {
         thread::scope(|scope| {
-            let workers = self.workers(dealt, outlets);
-            let built = self.started.elapsed().as_secs_f64();
             let threads: Vec<_> = workers
                 .into_iter()
                 .enumerate()
@@ -252,15 +335,10 @@ impl Crew<'_> {
                         .expect("the system can start a thread")
                 })
                 .collect();
-            let delivered = dealer.run(&mut source);
-            let finished =
-                threads.into_iter().map(|thread| thread.join().expect("a worker panicked"));
-            sum_up(
-                source,
-                delivered,
-                built,
-                finished.map(|Finished { counters, latency, .. }| (counters, latency)),
-            )
+            let done = meanwhile();
+            let join =
+                |thread: thread::ScopedJoinHandle<'_, _>| thread.join().expect("a worker panicked");
+            (done, threads.into_iter().map(join).collect())
         })
     }
 
@@ -268,9 +346,10 @@ impl Crew<'_> {
         self,
         sources: Vec<S>,
         outlets: Vec<ring::Outlet>,
+        order: Order,
     ) -> Vec<Worker<S>> {
         let placement = Placement::new(self.params.keyer, self.params.workers);
-        let ends = handover::mesh(self.params.workers).into_iter().zip(outlets);
+        let ends = handover::mesh(self.params.workers, order).into_iter().zip(outlets);
         let ends = ends.zip(&self.watched.published);
         let parts = sources.into_iter().zip(ends).enumerate().map(
             |(me, (source, ((handover, verdicts), published)))| Parts {
@@ -309,6 +388,14 @@ impl<S: FrameSource> FrameSource for Counted<S> {
             self.frames += batch.len() as u64;
         }
         received
+    }
+
+    fn horizon(&self) -> Timestamp {
+        self.source.horizon()
+    }
+
+    fn wait(&mut self, nap: Duration) {
+        self.source.wait(nap);
     }
 }
 

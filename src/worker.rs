@@ -54,6 +54,8 @@ pub struct Worker<S> {
     latency_published: Latency,
     /// When the counters were last sent along as a mark.
     marked: Instant,
+    /// Whether anything was counted since they were last shown, and since they last went along.
+    news: News,
     /// Zero of the clock that a turn is stamped with.
     started: Instant,
 }
@@ -102,6 +104,9 @@ pub struct Finished<S> {
 /// How long a worker sleeps when it has nothing to receive and nothing to judge: short against the turns in flight.
 const NAP: Duration = Duration::from_micros(50);
 
+/// How many turns are judged for one that is received, at most.
+const JUDGED_PER_RECEIPT: usize = 4;
+
 /// How often the counters go along with a turn, for the collector to check the sums.
 const MARK_EVERY: Duration = Duration::from_secs(1);
 
@@ -129,6 +134,7 @@ impl<S: FrameSource> Worker<S> {
                 .expect("the bounds are constants in order"),
             latency_published: Latency::default(),
             marked: parts.started,
+            news: News::default(),
             started: parts.started,
         }
     }
@@ -139,12 +145,15 @@ impl<S: FrameSource> Worker<S> {
         let idle = Backoff::new();
         loop {
             let received = self.receive();
-            match self.judge() {
+            match self.judge_what_came() {
                 Gather::End => break,
-                Gather::Waiting if received == Received::Frames => idle.reset(),
-                Gather::Waiting if idle.is_completed() => std::thread::sleep(NAP),
-                Gather::Waiting => idle.snooze(),
                 Gather::Turn => idle.reset(),
+                Gather::Waiting if received == Received::Frames => idle.reset(),
+                Gather::Waiting if idle.is_completed() => {
+                    self.show_what_is_new();
+                    self.source.wait(NAP);
+                }
+                Gather::Waiting => idle.snooze(),
             }
         }
         let counters = self.counters_now();
@@ -160,7 +169,10 @@ impl<S: FrameSource> Worker<S> {
         let mut watch = Stopwatch::start();
         match self.source.receive(&mut self.batch) {
             Received::Frames => {}
-            Received::Nothing => return Received::Nothing,
+            Received::Nothing => {
+                self.handover.advance(self.source.horizon());
+                return Received::Nothing;
+            }
             Received::End => {
                 self.handover.close();
                 return Received::End;
@@ -181,9 +193,27 @@ impl<S: FrameSource> Worker<S> {
         watch.lap(&mut self.counters.stage_nanos.inspect);
 
         let handed = self.handover.end_turn(received);
+        self.handover.advance(self.source.horizon());
         self.counters.handed_over(&handed);
         watch.lap(&mut self.counters.stage_nanos.handover);
+        self.news = News { to_show: true, to_mark: true };
         Received::Frames
+    }
+
+    /// Judges until there is nothing to judge, but not so long that frames are kept waiting: copies for the owners of destinations can
+    /// make an owner's turns longer than a receiver's, and other receivers' packets too.
+    fn judge_what_came(&mut self) -> Gather {
+        let mut judged = self.judge();
+        for _ in 1..JUDGED_PER_RECEIPT {
+            if judged != Gather::Turn {
+                break;
+            }
+            judged = match self.judge() {
+                Gather::Waiting => return Gather::Turn,
+                other => other,
+            };
+        }
+        judged
     }
 
     /// The judging half of a turn: gather what this worker owns, measure, score, judge, report.
@@ -220,6 +250,7 @@ impl<S: FrameSource> Worker<S> {
         let judged = self.due.verdicts().len() as u64;
         self.latency.saturating_record_n(took, judged);
         self.latency_published.record(took, judged);
+        self.counters.late += self.gathered.late();
         self.publish(watch.last);
         Gather::Turn
     }
@@ -233,6 +264,25 @@ impl<S: FrameSource> Worker<S> {
             self.marked = now;
         }
         self.verdicts.close_turn(self.gathered.number(), marks.then_some(&counters));
+        self.news = News { to_show: false, to_mark: !marks };
+    }
+
+    /// Where owners go by time, a worker can receive much and own nothing of it, or be idle before its last mark was due: what it
+    /// has counted is shown all the same.
+    fn show_what_is_new(&mut self) {
+        if !self.handover.is_by_time() {
+            return;
+        }
+        if self.news.to_show {
+            self.published.publish(&self.counters_now(), &self.latency_published);
+            self.news.to_show = false;
+        }
+        if self.news.to_mark {
+            let now = Instant::now();
+            if now.duration_since(self.marked) >= MARK_EVERY {
+                self.publish(now);
+            }
+        }
     }
 
     /// The counters with what the tables have counted.
@@ -268,6 +318,13 @@ fn decode_all<'batch>(
             Err(refused) => counters.not_decoded(refused),
         }
     }
+}
+
+/// What the outside has not been told.
+#[derive(Clone, Copy, Debug, Default)]
+struct News {
+    to_show: bool,
+    to_mark: bool,
 }
 
 /// Reads the clock once per stage and turn, never per packet.

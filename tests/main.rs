@@ -24,7 +24,8 @@ mod intel; // feeds on disk in, what is known of an address out
 mod metrics; // figures, read by another parser, held against the manual and the alert rules
 mod oracle; // that oracle
 mod openapi; // the committed contract against the handlers
-mod killed; // kill -9 in mid-run: nothing doubled, the loss stated
+mod killed;
+mod live; // kill -9 in mid-run: nothing doubled, the loss stated
 mod makefile; // the program is built, then shown
 mod outage; // the database goes away, and nothing is lost
 mod postgres; // the writing side against a real server: kept to the bit, exactly once, whatever breaks

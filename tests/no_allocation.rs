@@ -74,7 +74,7 @@ fn a_worker_allocates_nothing_after_its_first_turns() {
     let (outlet, mut inlet) = ring::reports(1 << 18);
     let worker = Worker::new(Parts {
         source: prepared(),
-        handover: handover::mesh(1).pop().unwrap(),
+        handover: handover::mesh(1, handover::Order::Turns).pop().unwrap(),
         owner: Owner::new(0, placement, &params.owner),
         detection: detection.reader(),
         verdicts: outlet,

@@ -33,6 +33,7 @@ pub mod stream;
 
 use std::sync::Arc;
 
+use crate::capture::af_xdp::QueueStatus;
 use crate::collect::{CollectorStats, Hub};
 use crate::counters::Published;
 use crate::event::{Board, Epoch};
@@ -80,4 +81,19 @@ pub struct CaptureStatus {
     pub delivered: Option<u64>,
     /// What is wrong with it.
     pub fault: Option<String>,
+    /// What the kernel says of the interface, where it is one.
+    pub interface: Option<InterfaceStatus>,
+}
+
+/// How frames of an interface are received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InterfaceStatus {
+    /// Its name.
+    pub name: String,
+    /// By which kind of socket.
+    pub backend: &'static str,
+    /// The mode in force.
+    pub mode: &'static str,
+    /// What was counted on each queue.
+    pub queues: Vec<QueueStatus>,
 }

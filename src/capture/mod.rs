@@ -1,10 +1,13 @@
 //! Where frames come from. Everything behind [`FrameSource`] looks the same to the worker.
 
+pub mod af_xdp;
 mod clock;
 mod dealt;
 mod fault;
 mod file;
+pub mod interface;
 mod link_number;
+pub mod live;
 mod paced;
 mod pcap;
 mod pcapng;
@@ -23,6 +26,8 @@ pub use self::paced::Paced;
 pub use self::reader::Reader;
 pub use self::stream::Progress;
 pub use self::writer::CaptureWriter;
+
+use std::time::Duration;
 
 use crate::time::Timestamp;
 
@@ -97,6 +102,8 @@ pub struct Batch {
     bytes: Vec<u8>,
     heads: Vec<FrameHead>,
     first_sequence: u64,
+    /// How far apart the numbers of two frames are.
+    stride: u64,
     turn: u64,
 }
 
@@ -108,16 +115,23 @@ impl Batch {
             bytes: Vec::with_capacity(TURN_BYTES_MAX),
             heads: Vec::with_capacity(TURN_FRAMES_MAX),
             first_sequence: 1,
+            stride: 1,
             turn: 0,
         }
     }
 
     /// Empties the batch for the turn numbered `turn`, whose first frame will carry `first_sequence`.
     pub fn begin(&mut self, turn: u64, first_sequence: u64) {
+        self.begin_every(turn, first_sequence, 1);
+    }
+
+    /// The same, where only every `stride`th number is this receiver's: the others belong to other receivers.
+    pub fn begin_every(&mut self, turn: u64, first_sequence: u64, stride: u64) {
         self.bytes.clear();
         self.heads.clear();
         self.turn = turn;
         self.first_sequence = first_sequence;
+        self.stride = stride;
     }
 
     /// Whether a frame of `length` bytes still fits.
@@ -172,7 +186,7 @@ impl Batch {
     /// The frames, in the order in which they came.
     pub fn frames(&self) -> impl ExactSizeIterator<Item = Frame<'_>> {
         self.heads.iter().enumerate().map(|(nth, head)| Frame {
-            sequence: self.first_sequence + nth as u64,
+            sequence: self.first_sequence + nth as u64 * self.stride,
             time: head.time,
             wire_length: head.wire_length,
             link: head.link,
@@ -202,4 +216,15 @@ pub enum Received {
 pub trait FrameSource {
     /// Fills `batch` with the next frames. Never blocks for longer than it takes to read them.
     fn receive(&mut self, batch: &mut Batch) -> Received;
+
+    /// No frame that will be received bears an earlier time. Asked only where each of several workers has a source of its own
+    /// ([`Order::Time`](crate::handover::Order::Time)).
+    fn horizon(&self) -> Timestamp {
+        Timestamp::EPOCH
+    }
+
+    /// Waits for frames, but not much longer than `nap`.
+    fn wait(&mut self, nap: Duration) {
+        std::thread::sleep(nap);
+    }
 }

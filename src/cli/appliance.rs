@@ -130,6 +130,7 @@ impl Appliance {
                 running: true,
                 delivered: None,
                 fault: None,
+                interface: None,
             }),
         };
         let server = match http {
@@ -164,11 +165,30 @@ impl Appliance {
         self.server.as_ref().map(ApiServer::address)
     }
 
+    /// What the server shows.
+    pub(super) const fn live(&self) -> &Live {
+        &self.live
+    }
+
     /// Sends everything that `source` has through the data path into the store, and to `others`. `afterwards` is called when the
     /// last verdict was taken, while the server still answers; `fault_of` says what went wrong with the source.
     pub(super) fn run<S: FrameSource + Send>(
         self,
         source: S,
+        others: Vec<&mut dyn Sink>,
+        fault_of: impl FnOnce(&S) -> Option<String>,
+        afterwards: impl FnOnce(),
+    ) -> Ended<S> {
+        let work = |path: &DataPath<'_>, sinks: Vec<&mut dyn Sink>| {
+            sensor::run(source, path.detection, path.params, path.watched, sinks)
+        };
+        self.run_as(work, others, fault_of, afterwards)
+    }
+
+    /// The same, where `work` runs the data path.
+    pub(super) fn run_as<S>(
+        self,
+        work: impl FnOnce(&DataPath<'_>, Vec<&mut dyn Sink>) -> Replayed<S>,
         mut others: Vec<&mut dyn Sink>,
         fault_of: impl FnOnce(&S) -> Option<String>,
         afterwards: impl FnOnce(),
@@ -176,7 +196,8 @@ impl Appliance {
         let Self { params, detection, mut recorder, writer, live, server, page, watched } = self;
         let mut sinks: Vec<&mut dyn Sink> = vec![&mut recorder];
         sinks.extend(others.iter_mut().map(|sink| &mut **sink as &mut dyn Sink));
-        let replayed = sensor::run(source, &detection, &params, &watched, sinks);
+        let path = DataPath { detection: &detection, params: &params, watched: &watched };
+        let replayed = work(&path, sinks);
         live.capture.change(|capture| {
             capture.running = false;
             capture.delivered = Some(replayed.delivered);
@@ -208,6 +229,14 @@ impl Appliance {
             server_error,
         }
     }
+}
+
+/// What the data path needs of the appliance.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DataPath<'a> {
+    pub(super) detection: &'a Publisher<Detection>,
+    pub(super) params: &'a SensorParams,
+    pub(super) watched: &'a Watched,
 }
 
 /// Tells those who watch.

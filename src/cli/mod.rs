@@ -9,6 +9,7 @@ mod demo;
 mod evaluate;
 mod explain;
 mod interrupt;
+mod live;
 mod migrate;
 mod model;
 mod output;

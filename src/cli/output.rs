@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::Failure;
+use crate::collect::FeatureDump;
 
 /// A buffered file, or standard output for `-`.
 pub(super) fn create(path: &Path) -> Result<Box<dyn Write + Send>, Failure> {
@@ -16,6 +17,13 @@ pub(super) fn create(path: &Path) -> Result<Box<dyn Write + Send>, Failure> {
     let file = File::create(path)
         .map_err(|error| Failure::operation(format!("{}: {error}", path.display())))?;
     Ok(Box::new(BufWriter::with_capacity(1 << 18, file)))
+}
+
+/// The features of each packet, written to a file, or to standard output for `-`.
+pub(super) fn feature_dump(path: &Path) -> Result<FeatureDump<Box<dyn Write + Send>>, Failure> {
+    let name = path.display().to_string();
+    FeatureDump::new(create(path)?, name.clone())
+        .map_err(|error| Failure::operation(format!("{name}: {error}")))
 }
 
 /// Refuses an output that is one of the inputs, or another output: writing it would destroy what is still to be read.

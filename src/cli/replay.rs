@@ -15,7 +15,7 @@ use super::speed::{Speed, Tempo};
 use super::{ConfigArgument, Failure, output, setup, store};
 use crate::capture::{Progress, Reader};
 use crate::collect::{
-    EveWriter, EventCounts, FeatureDump, Highlights, Sink, Summary, SummaryParts, render_text,
+    EveWriter, EventCounts, Highlights, Sink, Summary, SummaryParts, render_text,
 };
 use crate::latest::Publisher;
 use crate::sensor;
@@ -91,10 +91,7 @@ impl Replay {
         let judging = detection.current();
         self.refuse_overwriting()?;
 
-        let mut dump = match &self.dump_features {
-            Some(path) => Some(self.feature_dump(path)?),
-            None => None,
-        };
+        let mut dump = self.dump_features.as_deref().map(output::feature_dump).transpose()?;
         let mut eve = match &self.eve {
             Some(path) => Some(EveWriter::new(output::create(path)?, path.display().to_string())),
             None => None,
@@ -144,15 +141,6 @@ impl Replay {
             lines.push("interrupted: the rest of the captures was not read".to_owned());
         }
         fail_on(lines)
-    }
-
-    fn feature_dump(
-        &self,
-        path: &Path,
-    ) -> Result<FeatureDump<Box<dyn std::io::Write + Send>>, Failure> {
-        let name = path.display().to_string();
-        FeatureDump::new(output::create(path)?, name.clone())
-            .map_err(|error| Failure::operation(format!("{name}: {error}")))
     }
 
     /// An output that is one of the captures, or the other output, would destroy it.

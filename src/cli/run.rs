@@ -9,8 +9,10 @@ use super::appliance::{Appliance, Attended, Plan};
 use super::complaints::{complaints, fail_on};
 use super::interrupt::{Interrupt, Interruptible};
 use super::speed::{Speed, Tempo};
-use super::{ConfigArgument, Failure, output, setup, store};
+use super::{ConfigArgument, Failure, live, output, setup, store};
 use crate::capture::Reader;
+use crate::collect::Sink;
+use crate::config::Config;
 use crate::latest::Publisher;
 
 /// Arguments of `run`.
@@ -20,17 +22,25 @@ pub(super) struct Run {
     #[command(flatten)]
     config: ConfigArgument,
 
+    /// The interface whose frames are judged; else capture.interface of the configuration.
+    #[arg(long, value_name = "IF")]
+    interface: Option<String>,
+
+    /// Also of each packet: its features, scores and verdict, as CSV into this file.
+    #[arg(long, value_name = "PATH")]
+    dump_features: Option<PathBuf>,
+
     /// A capture file that stands in for the network: pcap or pcapng, also gzip or zstd compressed; - is standard input.
     /// Several, each with its own --source, are merged by time.
-    #[arg(long, value_name = "PCAP", required = true)]
+    #[arg(long, value_name = "PCAP", conflicts_with = "interface")]
     source: Vec<PathBuf>,
 
     /// At the pace of the capture, a multiple of it (x10), or as fast as possible.
-    #[arg(long, value_name = "max|real|xN", default_value = "real")]
+    #[arg(long, value_name = "max|real|xN", default_value = "real", requires = "source")]
     speed: Speed,
 
     /// When the capture has ended, go on answering over HTTP until Ctrl-C.
-    #[arg(long)]
+    #[arg(long, requires = "source")]
     stay: bool,
 }
 
@@ -39,15 +49,37 @@ impl Run {
         let config = setup::load_config(&self.config)?;
         let interrupt = Interrupt::listen()?;
         let _logs = setup::start_logs(&config)?;
+        let mut dump = self.dump_features.as_deref().map(output::feature_dump).transpose()?;
+        let others: Vec<&mut dyn Sink> =
+            dump.iter_mut().map(|dump| dump as &mut dyn Sink).collect();
+        if !self.source.is_empty() {
+            return self.run_captures(&config, interrupt, others);
+        }
+        match self.interface.as_ref().or(config.capture.interface.as_ref()) {
+            Some(interface) => live::run(interface, &config, &interrupt, others),
+            None => Err(Failure::usage(
+                "nothing to receive: --interface IF or capture.interface names an interface, --source a capture file"
+                    .to_owned(),
+            )),
+        }
+    }
+
+    /// Takes the frames of capture files.
+    fn run_captures(
+        &self,
+        config: &Config,
+        interrupt: Interrupt,
+        others: Vec<&mut dyn Sink>,
+    ) -> Result<(), Failure> {
         let reader = Reader::open(&self.source).map_err(Failure::operation)?;
         let moment = reader.next_time().unwrap_or_default();
         let names: Vec<_> = self.source.iter().map(|path| path.display().to_string()).collect();
         let appliance = Appliance::start(Plan {
-            location: store::configured(&config),
-            params: setup::sensor_params(&config, 0)?,
-            events: setup::event_params(&config, Attended::Sensor),
-            detection: Arc::new(Publisher::new(setup::load_detection(&config, moment)?)),
-            config: &config,
+            location: store::configured(config),
+            params: setup::live_params(config, 0),
+            events: setup::event_params(config, Attended::Sensor),
+            detection: Arc::new(Publisher::new(setup::load_detection(config, moment)?)),
+            config,
             source: names.join(" "),
             attended: Attended::Sensor,
             when_full: self.speed.when_full(),
@@ -64,7 +96,7 @@ impl Run {
         let fault_of = |frames: &Interruptible<Tempo<Reader>>| {
             frames.source().source().faults().first().map(ToString::to_string)
         };
-        let ended = appliance.run(frames, Vec::new(), fault_of, stay);
+        let ended = appliance.run(frames, others, fault_of, stay);
         let mut lines = ended.complaints();
         let replayed =
             ended.replayed.map_source(Interruptible::into_inner).map_source(Tempo::into_inner);

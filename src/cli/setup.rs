@@ -1,7 +1,10 @@
 //! From a configuration to the parts that it names: detection and layout.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::SystemTime;
+
+use rand::Rng as _;
 
 use super::appliance::Attended;
 use super::{ConfigArgument, Failure};
@@ -31,7 +34,7 @@ pub(super) fn load_config(argument: &ConfigArgument) -> Result<Config, Failure> 
     Config::load(argument.config.as_deref()).map_err(Failure::configuration)
 }
 
-/// How the sensor is laid out; `workers` of 0 takes what the configuration says.
+/// How a replay is laid out; `workers` of 0 takes what the configuration says.
 ///
 /// # Errors
 ///
@@ -43,9 +46,23 @@ pub fn sensor_params(config: &Config, workers: usize) -> Result<SensorParams, Fa
         );
         return Err(Failure::usage(reason));
     }
-    let key = hash_key(config);
-    Ok(SensorParams {
-        workers: if workers == 0 { config.workers.count.get() } else { workers },
+    let said = config.workers.count.map_or(1, NonZeroUsize::get);
+    let workers = if workers == 0 { said } else { workers };
+    Ok(laid_out(config, workers, halves(config.replay.hash_key)))
+}
+
+/// How a sensor is laid out that receives from `queues` queues (0: from no interface): under the configured key, or one that nobody
+/// knows.
+pub(super) fn live_params(config: &Config, queues: u32) -> SensorParams {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let wanted = usize::try_from(queues).unwrap_or(WORKERS_MAX).min(cores).clamp(1, WORKERS_MAX);
+    let key = config.sources.hash_key.unwrap_or_else(|| rand::thread_rng().r#gen());
+    laid_out(config, config.workers.count.map_or(wanted, NonZeroUsize::get), halves(key))
+}
+
+fn laid_out(config: &Config, workers: usize, key: [u64; 2]) -> SensorParams {
+    SensorParams {
+        workers,
         pin: config.workers.pin,
         keyer: Keyer {
             key,
@@ -63,7 +80,7 @@ pub fn sensor_params(config: &Config, workers: usize) -> Result<SensorParams, Fa
                 destination_key: key,
             },
         },
-    })
+    }
 }
 
 /// Starts the log.
@@ -120,8 +137,8 @@ pub(super) fn api_params(
     Ok(Some(params))
 }
 
-fn hash_key(config: &Config) -> [u64; 2] {
-    let key = u128::from_be_bytes(config.replay.hash_key);
+fn halves(key: [u8; 16]) -> [u64; 2] {
+    let key = u128::from_be_bytes(key);
     #[expect(clippy::cast_possible_truncation, reason = "the two halves of the key")]
     [(key >> 64) as u64, key as u64]
 }

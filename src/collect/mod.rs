@@ -82,13 +82,22 @@ pub struct SinkError {
     source: io::Error,
 }
 
+/// In which order verdicts reach the sinks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taking {
+    /// Turn by turn. Every worker says when it has judged its part of a turn, so that the verdicts of a turn can be put in the order of
+    /// their packets: what the sinks see does not depend on the number of workers.
+    Turns,
+    /// As they come. Workers that receive from queues of their own have turns of their own, and one that stands still must not hold
+    /// up the others. What is there at once is put in the order of time.
+    Arrivals,
+}
+
 /// Drains the rings of all workers.
-///
-/// Every worker says when it has judged its part of a turn, so that the verdicts of a turn can be put in the order of
-/// their packets: what the sinks see does not depend on the number of workers.
 #[derive(Debug)]
 pub struct Collector {
     inlets: Vec<Inlet>,
+    taking: Taking,
     /// The last turn whose end each of them has given: of a full ring, an end can stand for several.
     ended: Vec<Option<u64>>,
     turn: Vec<Verdict>,
@@ -99,10 +108,10 @@ pub struct Collector {
 impl Collector {
     /// A collector of these rings, one for each worker.
     #[must_use]
-    pub fn new(inlets: Vec<Inlet>) -> Self {
+    pub fn new(inlets: Vec<Inlet>, taking: Taking) -> Self {
         let marks = Marks::of(inlets.len());
         let ended = vec![None; inlets.len()];
-        Self { inlets, ended, turn: Vec::new(), dequeued: 0, marks }
+        Self { inlets, taking, ended, turn: Vec::new(), dequeued: 0, marks }
     }
 
     /// Collects until every worker has left.
@@ -110,7 +119,11 @@ impl Collector {
         let mut listeners: Vec<Listener<'_>> =
             sinks.into_iter().map(|sink| Listener { sink, failed: None, offered: 0 }).collect();
         for turn in 0.. {
-            let more = self.take_turn(turn, &mut || listeners.iter_mut().for_each(Listener::flush));
+            let mut idle = || listeners.iter_mut().for_each(Listener::flush);
+            let more = match self.taking {
+                Taking::Turns => self.take_turn(turn, &mut idle),
+                Taking::Arrivals => self.take_arrivals(&mut idle),
+            };
             for verdict in &self.turn {
                 listeners.iter_mut().for_each(|listener| listener.take(verdict, detection));
             }
@@ -146,7 +159,46 @@ impl Collector {
         self.turn.sort_unstable_by_key(|verdict| (verdict.digest.sequence, verdict.is_of_victim()));
         more
     }
+
+    /// Takes what the workers have reported by now; waits a little when that is nothing. Returns whether there may be more.
+    fn take_arrivals(&mut self, idle: &mut dyn FnMut()) -> bool {
+        self.turn.clear();
+        let mut wait = Wait::default();
+        loop {
+            // Asked before they are looked at: what a worker reported before it left is then seen.
+            let finished = self.inlets.iter().all(Inlet::is_finished);
+            let came = self.take_a_piece_of_each();
+            if finished || came {
+                self.dequeued += self.turn.len() as u64;
+                self.turn.sort_unstable_by_key(|verdict| {
+                    (verdict.digest.time, verdict.digest.sequence, verdict.is_of_victim())
+                });
+                return !finished;
+            }
+            wait.a_little(idle);
+        }
+    }
+
+    /// Returns whether there was anything.
+    fn take_a_piece_of_each(&mut self) -> bool {
+        let mut came = false;
+        for (worker, inlet) in self.inlets.iter_mut().enumerate() {
+            for _ in 0..PIECE {
+                let Some(report) = inlet.take() else { break };
+                came = true;
+                match report {
+                    Report::Verdict(verdict) => self.turn.push(verdict),
+                    Report::Mark(counters) => self.marks.add(worker, &counters, inlet.taken()),
+                    Report::TurnEnd(_) => {}
+                }
+            }
+        }
+        came
+    }
 }
+
+/// How many reports of one worker are taken before the next worker's, where they are taken as they come.
+const PIECE: usize = 1_024;
 
 /// What was collected, by sinks that have not been told yet that it is all.
 pub struct Collected<'a> {
@@ -183,8 +235,7 @@ fn take_until_end_of(
     marked: &mut dyn FnMut(&Counters, u64),
     idle: &mut dyn FnMut(),
 ) -> Option<u64> {
-    let backoff = Backoff::new();
-    let mut naps = 0_u32;
+    let mut wait = Wait::default();
     loop {
         match inlet.take() {
             Some(Report::Verdict(verdict)) => verdicts.push(verdict),
@@ -192,14 +243,27 @@ fn take_until_end_of(
             Some(Report::TurnEnd(ended)) if ended >= turn => return Some(ended),
             Some(Report::TurnEnd(_)) => {}
             None if inlet.is_finished() => return None,
-            None if !backoff.is_completed() => backoff.snooze(),
-            None => {
-                std::thread::sleep(NAP);
-                naps = naps.wrapping_add(1);
-                if naps.is_multiple_of(NAPS_BEFORE_FLUSH) {
-                    idle();
-                }
-            }
+            None => wait.a_little(idle),
+        }
+    }
+}
+
+/// Waiting for reports, and using the time now and then.
+#[derive(Default)]
+struct Wait {
+    backoff: Backoff,
+    naps: u32,
+}
+
+impl Wait {
+    fn a_little(&mut self, idle: &mut dyn FnMut()) {
+        if !self.backoff.is_completed() {
+            return self.backoff.snooze();
+        }
+        std::thread::sleep(NAP);
+        self.naps = self.naps.wrapping_add(1);
+        if self.naps.is_multiple_of(NAPS_BEFORE_FLUSH) {
+            idle();
         }
     }
 }
@@ -261,7 +325,7 @@ mod tests {
         for turn in [0, 4, 5] {
             ahead.close_turn(turn, None);
         }
-        let mut collector = Collector::new(vec![first, second]);
+        let mut collector = Collector::new(vec![first, second], Taking::Turns);
         for turn in 0..=5 {
             other.close_turn(turn, None);
             assert!(collector.take_turn(turn, &mut || {}), "turn {turn}");

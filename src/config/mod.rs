@@ -3,6 +3,7 @@
 //! A [`Config`] can be made in two ways only, from a file that breaks no rule and from no file at all, so nothing
 //! downstream checks again. Stages own their parameters; this module alone knows TOML.
 
+mod capture;
 mod error;
 mod params;
 mod places;
@@ -23,9 +24,9 @@ use crate::verdict::PolicyParams;
 
 pub use error::{Broken, ConfigError, Fault};
 pub use params::{
-    DecoyParams, EventSettings, FeatureParams, HttpParams, LogFormat, LogLevel, LogParams,
-    ModelParams, Origin, ReplayParams, RuleParams, SOURCES_MAX, SOURCES_MIN, SensorParams,
-    SourceParams, StoreParams, StoreUrl, Unsupported, WORKERS_MAX, WorkerParams,
+    CaptureParams, DecoyParams, EventSettings, FeatureParams, HttpParams, LogFormat, LogLevel,
+    LogParams, ModelParams, Origin, ReplayParams, RuleParams, SOURCES_MAX, SOURCES_MIN,
+    SensorParams, SourceParams, StoreParams, StoreUrl, Unsupported, WORKERS_MAX, WorkerParams,
 };
 
 use places::Places;
@@ -37,6 +38,8 @@ const BYTES_MAX: u64 = 1 << 20;
 /// Everything the sensor is told, checked. Paths in it stand on their own: they were resolved against the file's folder.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
+    /// `[capture]`
+    pub capture: CaptureParams,
     /// `[workers]`
     pub workers: WorkerParams,
     /// `[sources]`

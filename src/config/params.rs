@@ -2,24 +2,48 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
+use crate::capture::af_xdp::{Mode, NoSocket};
 use crate::collect::StorePolicy;
 use crate::intel::Decoy;
 use crate::store::{Location, RetentionParams};
 
 pub use crate::logs::{LogFormat, LogLevel, LogParams};
 
+/// Which interface is captured, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaptureParams {
+    /// Its name, where one is named.
+    pub interface: Option<String>,
+    /// Modes that will do, the best first.
+    pub modes: Vec<Mode>,
+    /// Places for frames on each queue: a power of two.
+    pub frames: u32,
+    /// Microseconds for which the kernel looks for frames on a worker's behalf; 0 for not at all.
+    pub busy_poll_micros: u32,
+    /// What becomes of a frame whose queue has no socket.
+    pub no_socket: NoSocket,
+    /// Whether frames bear the kernel's time, where the driver has room for it; else the worker's clock.
+    pub kernel_time: bool,
+    /// Networks whose frames are dropped in the kernel: address and prefix length.
+    pub ignored: Vec<(IpAddr, u8)>,
+    /// How long a worker waits for one that has fallen behind.
+    pub patience: Duration,
+    /// Whether the frames of the interface of the default route are taken too.
+    pub force: bool,
+}
+
 /// How the work is spread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WorkerParams {
-    /// Worker threads, at most [`WORKERS_MAX`].
-    pub count: NonZeroUsize,
+    /// Worker threads, at most [`WORKERS_MAX`]; `None` where the number is left to what is received.
+    pub count: Option<NonZeroUsize>,
     /// Whether each worker is pinned to a core of its own.
     pub pin: bool,
 }
@@ -36,6 +60,8 @@ pub struct SourceParams {
     pub ipv6_prefix: u8,
     /// Whether the same address in two VLANs is two sources.
     pub by_vlan: bool,
+    /// The key of the hash over sources of a sensor; `None` for another one at each start.
+    pub hash_key: Option<[u8; 16]>,
 }
 
 /// The smallest source table: sixteen sources in each of the 64 shards.

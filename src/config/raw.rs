@@ -15,6 +15,7 @@ pub(super) const BUILT_IN: &str = "built-in";
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawConfig {
+    pub(super) capture: RawCapture,
     pub(super) workers: RawWorkers,
     pub(super) sources: RawSources,
     pub(super) features: RawFeatures,
@@ -30,6 +31,39 @@ pub(super) struct RawConfig {
     pub(super) spool: RawSpool,
     pub(super) http: RawHttp,
     pub(super) log: RawLog,
+}
+
+/// `[capture]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawCapture {
+    /// Empty: none.
+    pub(super) interface: String,
+    pub(super) require: String,
+    pub(super) frames: u64,
+    pub(super) timestamps: String,
+    pub(super) ignore: Vec<String>,
+    pub(super) no_socket: String,
+    /// 0: none.
+    pub(super) busy_poll_us: u64,
+    pub(super) patience_ms: u64,
+    pub(super) force: bool,
+}
+
+impl Default for RawCapture {
+    fn default() -> Self {
+        Self {
+            interface: String::new(),
+            require: "generic".to_owned(),
+            frames: 4_096,
+            timestamps: "kernel".to_owned(),
+            ignore: Vec::new(),
+            no_socket: "drop".to_owned(),
+            busy_poll_us: 0,
+            patience_ms: 20,
+            force: false,
+        }
+    }
 }
 
 /// `[workers]`
@@ -53,11 +87,13 @@ pub(super) struct RawSources {
     pub(super) capacity: u64,
     pub(super) ipv6_prefix: u64,
     pub(super) by_vlan: bool,
+    /// Empty: another one at each start.
+    pub(super) hash_key: String,
 }
 
 impl Default for RawSources {
     fn default() -> Self {
-        Self { capacity: 65_536, ipv6_prefix: 64, by_vlan: false }
+        Self { capacity: 65_536, ipv6_prefix: 64, by_vlan: false, hash_key: String::new() }
     }
 }
 

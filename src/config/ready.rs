@@ -22,7 +22,7 @@ use super::raw::{
     BUILT_IN, RawConfig, RawDecoys, RawFeatures, RawFeed, RawIntel, RawModel, RawPolicy, RawReplay,
     RawRules, RawSources, RawThresholds, RawWeights, RawWorkers,
 };
-use super::{Config, services};
+use super::{Config, capture, services};
 
 /// The longest value of a rule variable, bytes.
 const VARIABLE_BYTES_MAX: usize = 4096;
@@ -33,6 +33,7 @@ const WEIGHTS_SLACK: f64 = 1e-9;
 /// Checks everything. Relative paths start from `folder`.
 pub(super) fn config(raw: RawConfig, folder: &Path) -> Result<Config, Broken> {
     Ok(Config {
+        capture: capture::capture(&raw.capture)?,
         workers: workers(&raw.workers)?,
         sources: sources(&raw.sources)?,
         features: features(&raw.features)?,
@@ -55,11 +56,11 @@ fn workers(raw: &RawWorkers) -> Result<WorkerParams, Broken> {
     let Some(count) = count else {
         return Err(Broken::new(
             "workers.count",
-            format!("be at most {WORKERS_MAX} (0 is one worker)"),
+            format!("be at most {WORKERS_MAX} (0 is as many as there are queues)"),
             "2",
         ));
     };
-    Ok(WorkerParams { count: NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN), pin: raw.pin })
+    Ok(WorkerParams { count: NonZeroUsize::new(count), pin: raw.pin })
 }
 
 fn sources(raw: &RawSources) -> Result<SourceParams, Broken> {
@@ -78,7 +79,11 @@ fn sources(raw: &RawSources) -> Result<SourceParams, Broken> {
     let Some(ipv6_prefix) = ipv6_prefix else {
         return Err(Broken::new("sources.ipv6_prefix", "be from 1 to 128", "64"));
     };
-    Ok(SourceParams { capacity, ipv6_prefix, by_vlan: raw.by_vlan })
+    let hash_key = match raw.hash_key.as_str() {
+        "" => None,
+        text => Some(hash_key("sources.hash_key", text)?),
+    };
+    Ok(SourceParams { capacity, ipv6_prefix, by_vlan: raw.by_vlan, hash_key })
 }
 
 fn features(raw: &RawFeatures) -> Result<FeatureParams, Broken> {
@@ -93,16 +98,16 @@ fn features(raw: &RawFeatures) -> Result<FeatureParams, Broken> {
 }
 
 fn replay(raw: &RawReplay) -> Result<ReplayParams, Broken> {
-    let digits = Some(raw.hash_key.as_str())
-        .filter(|text| text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit()));
-    match digits.and_then(|digits| u128::from_str_radix(digits, 16).ok()) {
-        Some(key) => Ok(ReplayParams { hash_key: key.to_be_bytes() }),
-        None => Err(Broken::new(
-            "replay.hash_key",
-            "be 32 hexadecimal digits",
-            "\"000102030405060708090a0b0c0d0e0f\"",
-        )),
-    }
+    Ok(ReplayParams { hash_key: hash_key("replay.hash_key", &raw.hash_key)? })
+}
+
+fn hash_key(key: &str, text: &str) -> Result<[u8; 16], Broken> {
+    let digits =
+        Some(text).filter(|text| text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit()));
+    let number = digits.and_then(|digits| u128::from_str_radix(digits, 16).ok());
+    number.map(u128::to_be_bytes).ok_or_else(|| {
+        Broken::new(key, "be 32 hexadecimal digits", "\"000102030405060708090a0b0c0d0e0f\"")
+    })
 }
 
 fn model(raw: &RawModel, folder: &Path) -> Result<ModelParams, Broken> {

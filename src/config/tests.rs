@@ -1,6 +1,7 @@
 //! The example file against the defaults, each rule against its exact message, and any text against a panic.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use proptest::prelude::*;
@@ -74,7 +75,7 @@ fn the_example_lines_of_the_example_file_can_be_used() {
 fn no_file_and_an_empty_file_are_the_defaults() {
     assert_eq!(Config::load(None).unwrap(), Config::default());
     assert_eq!(parsed("").unwrap(), Config::default());
-    assert_eq!(Config::default().workers.count.get(), 1);
+    assert_eq!(Config::default().workers.count, None);
 }
 
 #[test]
@@ -102,8 +103,11 @@ fn what_is_written_is_what_is_used() {
         "#,
     )
     .unwrap();
-    assert_eq!((config.workers.count.get(), config.workers.pin), (4, false));
-    assert_eq!(config.sources, SourceParams { capacity: 1024, ipv6_prefix: 128, by_vlan: true });
+    assert_eq!((config.workers.count.map(NonZeroUsize::get), config.workers.pin), (Some(4), false));
+    assert_eq!(
+        config.sources,
+        SourceParams { capacity: 1024, ipv6_prefix: 128, by_vlan: true, hash_key: None }
+    );
     assert_eq!(config.features.time_zone.iana_name(), Some("UTC"));
     assert_eq!(config.replay.hash_key[..3], [0xff, 0xee, 0xdd]);
     assert_eq!(config.model.origin, Origin::File("etc/../models/own.json".into()));
@@ -223,7 +227,7 @@ const BROKEN: &[(&str, &str)] = &[
     // Values out of range.
     (
         "workers.count = 65",
-        "1:17: workers.count = 65: must be at most 64 (0 is one worker), such as 2",
+        "1:17: workers.count = 65: must be at most 64 (0 is as many as there are queues), such as 2",
     ),
     (
         "[sources]\ncapacity = 5000",

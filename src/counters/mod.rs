@@ -40,6 +40,8 @@ pub struct Counters {
     pub levels: [u64; Level::ALL.len()],
     /// Copies gathered and counted by destination.
     pub towards_counted: u64,
+    /// Packets and copies that were gathered after later ones: their receiver had fallen behind.
+    pub late: u64,
     /// Verdicts of victims.
     pub victims: u64,
     /// Verdicts put into the ring.
@@ -148,6 +150,7 @@ impl Counters {
         self.scored += other.scored;
         add_each(&mut self.levels, &other.levels);
         self.towards_counted += other.towards_counted;
+        self.late += other.late;
         self.victims += other.victims;
         self.enqueued += other.enqueued;
         add_each(&mut self.ring_full, &other.ring_full);

@@ -113,7 +113,7 @@ impl<const N: usize> Table<N> {
 }
 
 /// How many numbers [`Counters`] holds.
-const COUNTERS: usize = 16 + Reason::ALL.len() + 2 * Level::ALL.len() + 5 + 8;
+const COUNTERS: usize = 17 + Reason::ALL.len() + 2 * Level::ALL.len() + 5 + 8;
 
 impl Counters {
     /// Every number, in one fixed order. Destructured without `..`, so that a new one does not compile until it is published.
@@ -132,6 +132,7 @@ impl Counters {
             scored,
             levels,
             towards_counted,
+            late,
             victims,
             enqueued,
             ring_full,
@@ -147,7 +148,7 @@ impl Counters {
         [taken, taken_bytes, decoded, not_ip, handed, handover_full, towards_made, towards_handed]
             .into_iter()
             .chain([towards_full, scored, towards_counted, victims, enqueued, rules_left_out])
-            .chain([inspections_cut_short, thresholds_evicted])
+            .chain([inspections_cut_short, thresholds_evicted, late])
             .chain(undecodable)
             .chain(levels)
             .chain(ring_full)

@@ -136,6 +136,11 @@ pub(super) fn ways(
             ([("outcome", "counted")], c.towards_counted),
             ([("outcome", "lost")], c.towards_full),
         ],
+    )?;
+    page.counter(
+        "phantomnet_handover_late_total",
+        "Packets, and copies of packets, judged after later ones because the worker that received them had fallen behind",
+        c.late,
     )
 }
 

@@ -59,6 +59,8 @@ struct WorkerCounts {
     towards_handed: u64,
     towards_full: u64,
     towards_counted: u64,
+    /// Packets and copies that came after later ones: the worker that received them had fallen behind.
+    late: u64,
     /// Packets scored.
     scored: u64,
     verdicts: ByVerdict,
@@ -298,6 +300,7 @@ impl WorkerCounts {
             towards_handed: counters.towards_handed,
             towards_full: counters.towards_full,
             towards_counted: counters.towards_counted,
+            late: counters.late,
             scored: counters.scored,
             verdicts: counters.levels.into(),
             victims: counters.victims,

@@ -1,0 +1,396 @@
+//! One queue's `AF_XDP` socket, with the memory and the rings that it shares with the kernel.
+#![expect(
+    unsafe_code,
+    reason = "frames lie in memory that the kernel writes: the library leaves it to its user that memory outlives rings and frames"
+)]
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv, sockopt};
+use xdp::nic::NicIndex;
+use xdp::slab::{HeapSlab, Slab as _};
+use xdp::socket::{BindFlags, SocketError, XdpSocket, XdpSocketBuilder};
+use xdp::umem::{FrameSize, UmemCfgBuilder};
+use xdp::{CompletionRing, Packet, RingConfigBuilder, RxRing, Umem, WakableFillRing};
+
+use super::AfXdpError;
+use crate::capture::live::{Port, Stamper};
+use crate::capture::{Batch, LinkType, TURN_FRAMES_MAX};
+
+/// What the kernel keeps free before each frame (`XDP_PACKET_HEADROOM`), bytes.
+const KERNEL_ROOM: u32 = 256;
+
+/// The program's `struct stamp`, bytes: it stands right before the frame.
+const STAMP_BYTES: u32 = 16;
+
+/// `STAMP_MAGIC` of the program.
+const STAMP_MAGIC: u32 = 0x504e_5453;
+
+/// What an Ethernet frame has beside its payload: header, and two VLAN tags that an MTU does not count.
+const BESIDE_PAYLOAD: u32 = 14 + 8;
+
+/// How long a queue is asked for that its last owner has only just left: the kernel lets go of it a little later.
+const BIND_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How often it is asked.
+const BIND_EVERY: Duration = Duration::from_millis(5);
+
+/// How one queue is received.
+#[derive(Clone, Copy, Debug)]
+pub struct PortParams {
+    /// Places for frames: a power of two.
+    pub frames: u32,
+    /// Bytes of a place: 2,048 or 4,096.
+    pub frame_bytes: u32,
+    /// Whether frames must come without being copied (`XDP_ZEROCOPY`); else they must be copied (`XDP_COPY`).
+    pub zero_copy: bool,
+    /// Microseconds for which the kernel looks for frames on the worker's behalf (`SO_BUSY_POLL`); 0 for not at all.
+    pub busy_poll_micros: u32,
+}
+
+/// What the kernel counts for one socket (`XDP_STATISTICS`).
+///
+/// In copy mode a frame that finds the fill ring empty is in `dropped` *and* in `fill_ring_empty`: the latter is a reason, never a term of a
+/// sum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PortStatistics {
+    /// Frames dropped: no place to put them, or too long for one.
+    pub dropped: u64,
+    /// Frames dropped because the ring of received frames was full.
+    pub ring_full: u64,
+    /// Places that the kernel could not make sense of.
+    pub invalid_places: u64,
+    /// How often there was no place for a frame.
+    pub fill_ring_empty: u64,
+}
+
+impl PortStatistics {
+    /// Frames that came to the socket and were not received.
+    #[must_use]
+    pub const fn lost(&self) -> u64 {
+        self.dropped + self.ring_full
+    }
+}
+
+/// The bytes of a place that holds the frames of an interface with this MTU, and the largest frame that then fits.
+///
+/// # Errors
+///
+/// When there is none: the frames would be dropped.
+pub fn frame_bytes_for(interface: &str, mtu: u32) -> Result<(u32, u32), AfXdpError> {
+    let room = |bytes: u32| bytes - KERNEL_ROOM - STAMP_BYTES;
+    let largest = mtu.saturating_add(BESIDE_PAYLOAD);
+    for bytes in [2_048, 4_096] {
+        if largest <= room(bytes) {
+            return Ok((bytes, room(bytes)));
+        }
+    }
+    let room = room(4_096);
+    Err(AfXdpError::MtuTooLarge {
+        interface: interface.to_owned(),
+        mtu,
+        room,
+        fits: room - BESIDE_PAYLOAD,
+    })
+}
+
+/// A bound socket.
+///
+/// Fields are dropped in their order, and the order matters: a queue is free again only when the rings are unmapped, and the kernel
+/// must have let go of the memory before that is unmapped.
+pub struct XskPort {
+    fill: WakableFillRing,
+    received: RxRing,
+    _completed: CompletionRing,
+    socket: XdpSocket,
+    memory: Umem,
+    /// Frames on their way from the ring to the batch; empty between turns.
+    packets: HeapSlab,
+    zero_copy: bool,
+}
+
+// SAFETY: what is not `Send` by itself are the frames in `packets`, pointers into `memory`. `take` leaves none behind, so that a port that
+// can be moved holds none; all else in it may be used from any one thread.
+unsafe impl Send for XskPort {}
+
+impl std::fmt::Debug for XskPort {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("XskPort").field("zero_copy", &self.zero_copy).finish_non_exhaustive()
+    }
+}
+
+impl XskPort {
+    /// Binds a socket to a queue. Every place for a frame is with the kernel before it is bound: some drivers never look again.
+    ///
+    /// # Errors
+    ///
+    /// When there is no memory, the queue is taken, or the driver does not do what is asked.
+    pub fn bind(
+        interface: &str,
+        index: u32,
+        queue: u32,
+        params: &PortParams,
+    ) -> Result<Self, AfXdpError> {
+        let began = Instant::now();
+        loop {
+            match Self::try_bind(interface, index, queue, params) {
+                Err(AfXdpError::Bind { source, .. })
+                    if Errno::from_io_error(&source) == Some(Errno::BUSY)
+                        && began.elapsed() < BIND_PATIENCE =>
+                {
+                    std::thread::sleep(BIND_EVERY);
+                }
+                bound => return bound,
+            }
+        }
+    }
+
+    fn try_bind(
+        interface: &str,
+        index: u32,
+        queue: u32,
+        params: &PortParams,
+    ) -> Result<Self, AfXdpError> {
+        let no_memory = |reason: &dyn std::fmt::Display| AfXdpError::Memory {
+            queue,
+            reason: reason.to_string(),
+        };
+        let mut memory = memory(params).map_err(|error| no_memory(&error))?;
+        // As many places in the rings as there are frames: neither ring can be full for want of a place.
+        let rings = RingConfigBuilder {
+            rx_count: params.frames,
+            tx_count: 0,
+            fill_count: params.frames,
+            completion_count: 1,
+        };
+        let rings = rings.build().map_err(|error| no_memory(&error))?;
+        let mut builder =
+            XdpSocketBuilder::new().map_err(|error| bind_error(interface, queue, error))?;
+        let (rings, mut flags) =
+            builder.build_wakable_rings(&memory, rings).map_err(|error| no_memory(&error))?;
+        let Some(received) = rings.rx_ring else {
+            return Err(no_memory(&"the socket has no ring of received frames"));
+        };
+        let mut fill = rings.fill_ring;
+        let frames = params.frames as usize;
+        // SAFETY: `memory` is dropped after the socket and its rings: see the order of the fields.
+        let filled = unsafe { fill.enqueue(&mut memory, frames, false) };
+        filled.map_err(|error| no_memory(&error))?;
+        choose(&mut flags, params.zero_copy);
+        let socket = builder
+            .bind(NicIndex::new(index), queue, flags)
+            .map_err(|error| bind_error(interface, queue, error))?;
+        let packets = HeapSlab::with_capacity(TURN_FRAMES_MAX);
+        let mut port = Self {
+            fill,
+            received,
+            _completed: rings.completion_ring,
+            socket,
+            memory,
+            packets,
+            zero_copy: false,
+        };
+        port.settle(params).map_err(|source| AfXdpError::Bind {
+            interface: interface.to_owned(),
+            queue,
+            source,
+        })?;
+        Ok(port)
+    }
+
+    /// Asks the kernel which mode is in force, and sets what can be set only now.
+    fn settle(&mut self, params: &PortParams) -> io::Result<()> {
+        let options = sockopt::xdp_options(self.descriptor())?;
+        self.zero_copy = options.contains(rustix::net::xdp::XdpOptionsFlags::XDP_OPTIONS_ZEROCOPY);
+        if params.busy_poll_micros > 0 {
+            busy_poll(self.descriptor(), params.busy_poll_micros)?;
+        }
+        Ok(())
+    }
+
+    /// Whether frames come without being copied, as the kernel says.
+    #[must_use]
+    pub const fn is_zero_copy(&self) -> bool {
+        self.zero_copy
+    }
+
+    /// Another handle of the socket, for who watches over it. The queue stays taken as long as it lives.
+    ///
+    /// # Errors
+    ///
+    /// When there is no descriptor left.
+    pub fn watch(&self) -> io::Result<PortWatch> {
+        Ok(PortWatch { descriptor: self.descriptor().try_clone_to_owned()? })
+    }
+
+    /// Places for frames that are neither with the kernel nor in a ring: 0 between turns.
+    #[must_use]
+    pub fn places_at_hand(&self) -> usize {
+        self.memory.allocatable()
+    }
+
+    /// Gives every free place to the kernel; wakes it if there was nothing to receive.
+    fn fill(&mut self, wake: bool) {
+        let free = self.memory.allocatable();
+        // SAFETY: `memory` is dropped after the socket and its rings: see the order of the fields.
+        let filled = unsafe { self.fill.enqueue(&mut self.memory, free, false) };
+        debug_assert!(
+            filled.is_ok_and(|filled| filled == free),
+            "the ring has room for every place"
+        );
+        if wake {
+            // What is wrong with the interface is for the watcher to find.
+            let _state: Result<_, Errno> = probe(self.descriptor());
+        }
+    }
+}
+
+impl Port for XskPort {
+    fn take(&mut self, batch: &mut Batch, stamper: &mut Stamper) -> usize {
+        // SAFETY: every frame goes back to `memory` below, before this returns.
+        let came = unsafe { self.received.recv(&self.memory, &mut self.packets) };
+        if came == 0 {
+            self.fill(true);
+            return 0;
+        }
+        stamper.expect(came);
+        while let Some(mut packet) = self.packets.pop_back() {
+            let time = match take_stamp(&mut packet) {
+                Some(nanos) => stamper.next_at_monotonic(nanos),
+                None => stamper.next(),
+            };
+            let length = u32::try_from(packet.len()).unwrap_or(u32::MAX);
+            // A turn takes as many frames as the slab, and has room for each: no frame is longer than its place.
+            let fitted = batch.push(time, length, LinkType::Ethernet, &packet);
+            debug_assert!(fitted, "a batch has room for a slab of frames");
+            self.memory.free_packet(packet);
+        }
+        self.fill(false);
+        came
+    }
+
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        // SAFETY: the socket is open as long as `self` lives.
+        unsafe { BorrowedFd::borrow_raw(self.socket.as_raw_fd()) }
+    }
+}
+
+/// The stamp before a frame, if the program put one there. It is wiped, so that a frame without one never bears an old one.
+fn take_stamp(packet: &mut Packet) -> Option<i64> {
+    const STAMP: i32 = STAMP_BYTES as i32;
+    packet.adjust_head(-STAMP).ok()?;
+    let stamp = packet.first_chunk::<{ STAMP_BYTES as usize }>().copied();
+    let stamp = stamp.and_then(|stamp| {
+        let [a, b, c, d, e, f, g, h, magic @ .., _, _, _, _] = stamp;
+        let nanos = i64::from_ne_bytes([a, b, c, d, e, f, g, h]);
+        (u32::from_ne_bytes(magic) == STAMP_MAGIC).then_some(nanos)
+    });
+    if stamp.is_some()
+        && let Some(place) = packet.first_chunk_mut::<{ STAMP_BYTES as usize }>()
+    {
+        place.fill(0);
+    }
+    // There and back again: it fits.
+    packet.adjust_head(STAMP).ok()?;
+    stamp
+}
+
+/// A socket as its watcher sees it.
+#[derive(Debug)]
+pub struct PortWatch {
+    descriptor: OwnedFd,
+}
+
+impl PortWatch {
+    /// What the kernel has counted since the socket was made.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not say.
+    pub fn statistics(&self) -> io::Result<PortStatistics> {
+        let counted = sockopt::xdp_statistics(&self.descriptor)?;
+        Ok(PortStatistics {
+            dropped: counted.rx_dropped,
+            ring_full: counted.rx_ring_full.unwrap_or(0),
+            invalid_places: counted.rx_invalid_descs,
+            fill_ring_empty: counted.rx_fill_ring_empty_descs.unwrap_or(0),
+        })
+    }
+
+    /// Whether the interface is up and there: polling would never tell.
+    ///
+    /// # Errors
+    ///
+    /// `ENETDOWN` when it is down, `ENXIO` when it is gone.
+    pub fn check(&self) -> io::Result<()> {
+        Ok(probe(&self.descriptor)?)
+    }
+}
+
+/// Wakes the kernel, and asks it how the interface is.
+fn probe(socket: impl std::os::fd::AsFd) -> Result<(), Errno> {
+    match recv(socket, &mut [0_u8; 0], RecvFlags::DONTWAIT) {
+        Ok(_) | Err(Errno::AGAIN | Errno::INTR | Errno::BUSY) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Lets the kernel look for frames whenever the worker asks (`SO_BUSY_POLL`, with `SO_PREFER_BUSY_POLL` and a turn as the budget), for
+/// drivers that do no better by interrupts.
+fn busy_poll(socket: BorrowedFd<'_>, micros: u32) -> io::Result<()> {
+    let micros = libc::c_int::try_from(micros).unwrap_or(libc::c_int::MAX);
+    let turn = TURN_FRAMES_MAX as libc::c_int;
+    for (option, value) in [
+        (libc::SO_PREFER_BUSY_POLL, 1),
+        (libc::SO_BUSY_POLL, micros),
+        (libc::SO_BUSY_POLL_BUDGET, turn),
+    ] {
+        // SAFETY: the option takes an int, and gets the address and the size of one that lives until the call returns.
+        let set = unsafe {
+            libc::setsockopt(
+                socket.as_raw_fd(),
+                libc::SOL_SOCKET,
+                option,
+                std::ptr::from_ref(&value).cast(),
+                size_of::<libc::c_int>() as libc::socklen_t,
+            )
+        };
+        if set != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+fn memory(params: &PortParams) -> Result<Umem, io::Error> {
+    let frame_size = if params.frame_bytes <= 2_048 { FrameSize::TwoK } else { FrameSize::FourK };
+    let config = UmemCfgBuilder {
+        frame_size,
+        head_room: STAMP_BYTES,
+        frame_count: params.frames,
+        ..UmemCfgBuilder::default()
+    };
+    Umem::map(config.build().map_err(io::Error::other)?)
+}
+
+fn choose(flags: &mut BindFlags, zero_copy: bool) {
+    if zero_copy {
+        flags.force_zerocopy();
+    } else {
+        flags.force_copy();
+    }
+}
+
+fn bind_error(interface: &str, queue: u32, error: SocketError) -> AfXdpError {
+    let source = match error {
+        SocketError::SocketCreation(source)
+        | SocketError::Bind(source)
+        | SocketError::SetSockOpt { inner: source, .. }
+        | SocketError::GetSockOpt { inner: source, .. }
+        | SocketError::RingMap { inner: source, .. } => source,
+    };
+    AfXdpError::Bind { interface: interface.to_owned(), queue, source }
+}

@@ -1,0 +1,124 @@
+//! What one worker receives: the frames of the queues that it serves.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arrayvec::ArrayVec;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::{LiveClock, Port, Seat, Stamper};
+use crate::capture::{Batch, FrameSource, Received};
+use crate::time::Timestamp;
+
+/// Ports that one worker waits for at once; what comes to further ones is seen when the nap is over.
+const POLLED_MAX: usize = 16;
+
+/// Rounds through all ports after a stop was asked for: a port that never runs dry does not hold up the end.
+const ROUNDS_AFTER_STOP: u32 = 10_000;
+
+/// Ends the sources of all workers.
+#[derive(Clone, Debug, Default)]
+pub struct Stopper(Arc<AtomicBool>);
+
+impl Stopper {
+    /// Each source ends when it finds nothing more in its ports. Whoever calls this has seen to it that nothing more comes.
+    pub fn stop(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    fn was_asked(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// The frames of some queues. Worker `me` of `workers` numbers them `me + 1`, `me + 1 + workers`, and so on.
+#[derive(Debug)]
+pub struct LiveSource<P> {
+    seats: Vec<Seat<P>>,
+    /// The seat whose turn it is.
+    next: usize,
+    stamper: Stamper,
+    stopper: Stopper,
+    rounds_left: u32,
+    turn: u64,
+    next_sequence: u64,
+    workers: u64,
+}
+
+impl<P: Port> LiveSource<P> {
+    /// The source of the worker numbered `me` of `workers`.
+    #[must_use]
+    pub fn new(
+        me: usize,
+        workers: usize,
+        clock: LiveClock,
+        stopper: Stopper,
+        seats: Vec<Seat<P>>,
+    ) -> Self {
+        Self {
+            seats,
+            next: 0,
+            stamper: Stamper::new(clock),
+            stopper,
+            rounds_left: ROUNDS_AFTER_STOP,
+            turn: 0,
+            next_sequence: me as u64 + 1,
+            workers: workers.max(1) as u64,
+        }
+    }
+
+    /// Takes frames from the next port that has any.
+    fn take(&mut self, batch: &mut Batch) -> usize {
+        for _ in 0..self.seats.len() {
+            let at = self.next;
+            self.next = (at + 1) % self.seats.len();
+            let Some(seat) = self.seats.get_mut(at) else { continue };
+            let Some(port) = seat.port() else { continue };
+            let taken = port.take(batch, &mut self.stamper);
+            if taken > 0 {
+                return taken;
+            }
+            seat.leave_if_recalled();
+        }
+        0
+    }
+}
+
+impl<P: Port> FrameSource for LiveSource<P> {
+    fn receive(&mut self, batch: &mut Batch) -> Received {
+        // Asked first: what came before the stop is then seen.
+        let stopping = self.stopper.was_asked();
+        if stopping && self.rounds_left == 0 {
+            return Received::End;
+        }
+        self.rounds_left -= u32::from(stopping);
+        batch.begin_every(self.turn, self.next_sequence, self.workers);
+        self.stamper.begin();
+        let taken = self.take(batch);
+        self.stamper.end();
+        if taken == 0 {
+            return if stopping { Received::End } else { Received::Nothing };
+        }
+        self.turn += 1;
+        self.next_sequence += taken as u64 * self.workers;
+        Received::Frames
+    }
+
+    fn horizon(&self) -> Timestamp {
+        self.stamper.horizon()
+    }
+
+    fn wait(&mut self, nap: Duration) {
+        let mut polled = ArrayVec::<PollFd<'_>, POLLED_MAX>::new();
+        for port in self.seats.iter().filter_map(Seat::seated).take(POLLED_MAX) {
+            polled.push(PollFd::from_borrowed_fd(port.descriptor(), PollFlags::IN));
+        }
+        if polled.is_empty() {
+            return std::thread::sleep(nap);
+        }
+        let timeout = Timespec::try_from(nap).ok();
+        // An error ends the wait early, and the ports are looked at: that is all a wait is for.
+        let _woken: Result<usize, _> = poll(&mut polled, timeout.as_ref());
+    }
+}

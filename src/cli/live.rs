@@ -1,0 +1,220 @@
+//! `phantomnet run` on a network interface.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::appliance::{Appliance, Attended, DataPath, Plan};
+use super::complaints::{fail_on, sums_and_sinks};
+use super::interrupt::Interrupt;
+use super::{Failure, output, setup, store};
+use crate::api::{CaptureStatus, InterfaceStatus};
+use crate::capture::af_xdp::{AfXdpCapture, AfXdpParams, ProgramParams, QueueStatus, XskPort};
+use crate::capture::interface::{Interface, has_default_route};
+use crate::capture::live::{LiveClock, LiveSource};
+use crate::capture::{Batch, FrameSource, Received};
+use crate::collect::Sink;
+use crate::config::Config;
+use crate::event::{Board, StageSum};
+use crate::latest::Publisher;
+use crate::sensor::{self, Live, Replayed};
+use crate::worker::WhenFull;
+
+/// How often somebody looks whether the sensor is to end.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// How often what the kernel has counted is shown.
+const SHOW_EVERY: Duration = Duration::from_millis(250);
+
+/// Judges the frames of an interface until the sensor is told to end.
+///
+/// # Errors
+///
+/// When the interface can't be captured, the appliance does not start, or something is missing at the end.
+pub(super) fn run(
+    name: &str,
+    config: &Config,
+    interrupt: &Interrupt,
+    others: Vec<&mut dyn Sink>,
+) -> Result<(), Failure> {
+    let interface = Interface::find(name).map_err(Failure::configuration)?;
+    if has_default_route(name) && !config.capture.force {
+        return Err(Failure::configuration(format!(
+            "{name} has the default route: AF_XDP takes its frames away from this machine, and whoever reaches it through {name} is cut off; capture.force = true takes them all the same"
+        )));
+    }
+    let params = setup::live_params(config, interface.queues);
+    let workers = params.workers;
+    let clock = LiveClock::start();
+    let appliance = Appliance::start(Plan {
+        location: store::configured(config),
+        params,
+        events: setup::event_params(config, Attended::Sensor),
+        detection: Arc::new(Publisher::new(setup::load_detection(config, clock.now())?)),
+        config,
+        source: name.to_owned(),
+        attended: Attended::Sensor,
+        when_full: WhenFull::Count,
+    })?;
+    if let Some(address) = appliance.address() {
+        output::print_to_stderr(&format!("phantomnet: listening on http://{address}\n"));
+    }
+    // Last: from here on frames come.
+    match AfXdpCapture::open(interface, &capture_params(config), workers, clock) {
+        Ok((capture, sources)) => judge(appliance, capture, sources, config, interrupt, others),
+        Err(error) => {
+            drop(appliance.run(NoFrames, others, |_| Some(error.to_string()), || ()));
+            Err(Failure::operation(error))
+        }
+    }
+}
+
+fn capture_params(config: &Config) -> AfXdpParams {
+    let capture = &config.capture;
+    AfXdpParams {
+        modes: capture.modes.clone(),
+        frames: capture.frames,
+        busy_poll_micros: capture.busy_poll_micros,
+        program: ProgramParams {
+            no_socket: capture.no_socket,
+            stamps: capture.kernel_time,
+            ignored: capture.ignored.clone(),
+        },
+    }
+}
+
+/// Runs the data path while the interface is watched.
+fn judge(
+    appliance: Appliance,
+    capture: AfXdpCapture,
+    sources: Vec<LiveSource<XskPort>>,
+    config: &Config,
+    interrupt: &Interrupt,
+    others: Vec<&mut dyn Sink>,
+) -> Result<(), Failure> {
+    tracing::info!(
+        interface = capture.interface().name,
+        mode = capture.mode().name(),
+        queues = capture.interface().queues,
+        workers = sources.len(),
+        "frames are received"
+    );
+    let live = Live { patience: config.capture.patience };
+    let board = appliance.live().capture.clone();
+    let (ended, end) = channel();
+    let (status_out, status) = channel();
+    let mut last = Vec::new();
+    let appliance_ended = thread::scope(|scope| {
+        let watch = move || {
+            // Nobody who would want to know is gone before.
+            drop(status_out.send(watch(capture, &board, interrupt, &end)));
+        };
+        let watching = thread::Builder::new().name("capture".to_owned()).spawn_scoped(scope, watch);
+        watching.map_err(|error| Failure::operation(format!("thread capture: {error}")))?;
+        let work = |path: &DataPath<'_>, sinks: Vec<&mut dyn Sink>| {
+            let before = |replayed: &Replayed<_>| {
+                last = last_status(&ended, &status);
+                stages(&last, replayed.delivered)
+            };
+            let DataPath { detection, params, watched } = *path;
+            sensor::run_queues(sources, live, detection, params, watched, sinks, before)
+        };
+        Ok(appliance.run_as(work, others, |_| None, || ()))
+    })?;
+    let mut lines = appliance_ended.complaints();
+    lines.extend(sums_and_sinks(&appliance_ended.replayed));
+    lines.extend(unexplained(&stages(&last, appliance_ended.replayed.delivered)));
+    fail_on(lines)
+}
+
+/// Ends the watch, which has nothing to watch any more, and takes what the kernel has counted by then.
+fn last_status(ended: &Sender<()>, status: &Receiver<Vec<QueueStatus>>) -> Vec<QueueStatus> {
+    // A watch that is gone has left its status.
+    let _gone: Result<(), _> = ended.send(());
+    status.recv().unwrap_or_default()
+}
+
+/// Shows what the kernel counts until the workers have ended, and stops the capture when the sensor is told to end.
+fn watch(
+    mut capture: AfXdpCapture,
+    board: &Board<CaptureStatus>,
+    interrupt: &Interrupt,
+    end: &Receiver<()>,
+) -> Vec<QueueStatus> {
+    let mut shown = Instant::now();
+    let mut stopped = false;
+    show(&capture, board);
+    loop {
+        if interrupt.was_asked() && !stopped {
+            stopped = true;
+            capture.stop();
+        }
+        if shown.elapsed() >= SHOW_EVERY {
+            shown = Instant::now();
+            show(&capture, board);
+        }
+        match end.recv_timeout(LOOK_EVERY) {
+            Err(RecvTimeoutError::Timeout) => {}
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    show(&capture, board).unwrap_or_default()
+}
+
+/// Shows what is known of the interface.
+fn show(capture: &AfXdpCapture, board: &Board<CaptureStatus>) -> Option<Vec<QueueStatus>> {
+    let queues = match capture.status() {
+        Ok(queues) => queues,
+        Err(error) => {
+            board.change(|status| status.fault = Some(error.to_string()));
+            return None;
+        }
+    };
+    let interface = InterfaceStatus {
+        name: capture.interface().name.clone(),
+        backend: "af_xdp",
+        mode: capture.mode().name(),
+        queues: queues.clone(),
+    };
+    board.change(|status| status.interface = Some(interface));
+    Some(queues)
+}
+
+/// The sums of the stages before the workers, when nothing is under way any more.
+fn stages(queues: &[QueueStatus], taken: u64) -> Vec<StageSum> {
+    let sum = |count: fn(&QueueStatus) -> u64| queues.iter().map(count).sum::<u64>();
+    vec![
+        StageSum {
+            stage: "xdp".into(),
+            came: sum(|queue| queue.counts.seen),
+            accounted: sum(|queue| queue.counts.accounted()),
+        },
+        StageSum {
+            stage: "socket".into(),
+            came: sum(|queue| queue.counts.redirected),
+            accounted: taken + sum(|queue| queue.statistics.lost()),
+        },
+    ]
+}
+
+fn unexplained(stages: &[StageSum]) -> Vec<String> {
+    let broken = stages.iter().filter(|stage| stage.came != stage.accounted);
+    let line = |stage: &StageSum| {
+        format!(
+            "stage {} took {} frames and accounts for {}: the kernel counts the others nowhere",
+            stage.stage, stage.came, stage.accounted
+        )
+    };
+    broken.map(line).collect()
+}
+
+/// What an appliance is given that has nothing to receive.
+#[derive(Debug)]
+struct NoFrames;
+
+impl FrameSource for NoFrames {
+    fn receive(&mut self, _: &mut Batch) -> Received {
+        Received::End
+    }
+}

@@ -1,0 +1,210 @@
+//! `phantomnet run` on an interface: frames on a wire against the same frames in a capture file.
+
+#![cfg(test)]
+
+use std::collections::{HashMap, VecDeque};
+use std::fs;
+use std::io::BufWriter;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use phantomnet::capture::{Batch, CaptureWriter, FrameSource as _, LinkType, Reader, Received};
+use phantomnet::time::Timestamp;
+use serde_json::Value;
+
+use crate::netns::{self, Wire};
+use crate::support;
+
+/// The key of both, the sensor's and the replay's: the default of a replay.
+const KEY: &str = "000102030405060708090a0b0c0d0e0f";
+
+/// A sensor in the namespace of its wire.
+struct Sensor {
+    child: Child,
+    folder: tempfile::TempDir,
+}
+
+impl Sensor {
+    /// `capture` is what the configuration says of the capture, beside what lets a slow build take its time.
+    fn start(wire: &Wire, capture: &str) -> Self {
+        let folder = support::folder();
+        let config = folder.path().join("sensor.toml");
+        let text = format!(
+            "sensor.folder = 'data'\nhttp.listen = ''\nsources.hash_key = '{KEY}'\n\
+             events = {{ store = 'all', coalesce_ms = 0 }}\n\
+             [capture]\nframes = 32768\npatience_ms = 60000\n{capture}\n"
+        );
+        fs::write(&config, text).unwrap();
+        let child = wire
+            .sensor()
+            .sensor_program()
+            .args(["run", "--interface", wire.sensor().device(), "--config"])
+            .arg(&config)
+            .arg("--dump-features")
+            .arg(folder.path().join("live.csv"))
+            .env_remove("RUST_BACKTRACE")
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(folder.path().join("log")).unwrap())
+            .spawn()
+            .unwrap();
+        let sensor = Self { child, folder };
+        sensor.wait_for("frames are received");
+        sensor
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap()
+    }
+
+    fn wait_for(&self, message: &str) {
+        let began = Instant::now();
+        while !self.log().contains(message) {
+            assert!(began.elapsed() < Duration::from_secs(60), "{message}: {}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Ends it as systemd would. Returns what it has judged, and its audit.
+    fn stop(mut self) -> (Vec<Row>, Value) {
+        let asked = Instant::now();
+        support::signal("TERM", self.child.id());
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "{status}: {}", self.log());
+        assert!(asked.elapsed() < Duration::from_secs(30), "{}", self.log());
+        let store = format!("sqlite:{}", self.folder.path().join("data/phantomnet.db").display());
+        let audit = support::run_well(
+            support::sensor().args(["audit", "--form", "json", "--store", &store]),
+        );
+        (Row::of_dump(&self.folder.path().join("live.csv")), support::summary(&audit))
+    }
+}
+
+/// One line of a dump of features.
+#[derive(Clone, Debug, PartialEq)]
+struct Row {
+    packet: u64,
+    time: i64,
+    /// Addresses, ports, protocol.
+    flow: String,
+    length: String,
+    /// Features, scores, verdict.
+    judged: String,
+}
+
+impl Row {
+    fn of_dump(file: &Path) -> Vec<Self> {
+        let text = fs::read_to_string(file).unwrap();
+        let row = |line: &str| {
+            let mut columns = line.splitn(8, ',');
+            let mut next = || columns.next().expect("eight columns or more");
+            let (packet, time) = (next().parse().unwrap(), next().parse().unwrap());
+            let flow = [next(), next(), next(), next(), next()].join(",");
+            let judged = next().to_owned();
+            let length = judged.split(',').next().expect("the first feature").to_owned();
+            Self { packet, time, flow, length, judged }
+        };
+        text.lines().skip(1).map(row).collect()
+    }
+}
+
+/// Every frame of a capture, with its time.
+fn frames_of(capture: &Path) -> Vec<Vec<u8>> {
+    let mut reader = Reader::open(&[capture.to_owned()]).unwrap();
+    let mut batch = Batch::new();
+    let mut frames = Vec::new();
+    while reader.receive(&mut batch) == Received::Frames {
+        frames.extend(batch.frames().map(|frame| frame.bytes.to_vec()));
+    }
+    frames
+}
+
+fn replayed(capture: &Path, workers: usize) -> Vec<Row> {
+    let folder = support::folder();
+    let csv = folder.path().join("replay.csv");
+    let mut replay = support::sensor();
+    replay.args(["replay", "--workers", &workers.to_string(), "--dump-features"]);
+    support::run_well(replay.arg(&csv).arg(capture));
+    Row::of_dump(&csv)
+}
+
+/// A capture of what the sensor has judged: its frames with the times that it gave them, in the order of those.
+///
+/// Which frame a row is about is told by its flow and length: the frames of one flow come through one queue, in order.
+fn capture_of(rows: &[Row], sent: &[Vec<u8>], known: &[Row], file: &Path) {
+    let mut frames: HashMap<(&str, &str), VecDeque<&Vec<u8>>> = HashMap::new();
+    for row in known {
+        let frame = &sent[usize::try_from(row.packet).unwrap() - 1];
+        frames.entry((&row.flow, &row.length)).or_default().push_back(frame);
+    }
+    let out = BufWriter::new(fs::File::create(file).unwrap());
+    let mut writer = CaptureWriter::new(out, LinkType::Ethernet).unwrap();
+    for row in rows {
+        let frame = frames.get_mut(&(&*row.flow, &*row.length)).and_then(VecDeque::pop_front);
+        let frame = frame.unwrap_or_else(|| panic!("{row:?} was never sent"));
+        let length = u32::try_from(frame.len()).unwrap();
+        writer.write(Timestamp::from_nanos(row.time), length, frame).unwrap();
+    }
+    writer.finish().unwrap();
+    assert!(frames.values().all(VecDeque::is_empty), "frames that were sent were not judged");
+}
+
+/// Sends a known capture over a wire of so many queues, and holds what the sensor makes of it against replays.
+fn is_judged_as_in_a_replay(queues: usize, workers: u64, mode: &str) {
+    if !netns::available() {
+        return;
+    }
+    let wire = Wire::new(queues);
+    let sent = frames_of(support::generated_traffic());
+    let known = replayed(support::generated_traffic(), 1);
+    let sensor = Sensor::start(&wire, &format!("require = '{mode}'\n[workers]\ncount = {workers}"));
+    assert!(sensor.log().contains(&format!(r#""mode":"{mode}""#)), "{}", sensor.log());
+    let mut sender = wire.sender();
+    for some in sent.chunks(500) {
+        sender.send(some);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let (mut rows, audit) = sensor.stop();
+    let epoch = &audit["epochs"][0];
+    assert_eq!(
+        (&epoch["ended"], &epoch["lost"], &epoch["doubled"]),
+        (&true.into(), &0.into(), &0.into()),
+        "{audit}"
+    );
+
+    assert_eq!(rows.len(), known.len(), "every packet was judged once");
+    rows.sort_by_key(|row| (row.time, (row.packet - 1) % workers, row.packet));
+    let file = support::folder();
+    let file = file.path().join("seen.pcap");
+    capture_of(&rows, &sent, &known, &file);
+    for again_workers in [1, 2, 4] {
+        let again = replayed(&file, again_workers);
+        assert_eq!(again.len(), rows.len());
+        for (live, again) in rows.iter().zip(&again) {
+            let (live, again) =
+                ((live.time, &live.flow, &live.judged), (again.time, &again.flow, &again.judged));
+            assert_eq!(live, again, "{queues} queues live, {again_workers} workers in the replay");
+        }
+    }
+}
+
+#[test]
+fn what_comes_on_one_queue_is_judged_as_in_a_replay() {
+    is_judged_as_in_a_replay(1, 1, "native");
+}
+
+#[test]
+fn what_comes_on_two_queues_is_judged_as_in_a_replay() {
+    is_judged_as_in_a_replay(2, 2, "native");
+}
+
+#[test]
+fn what_comes_on_four_queues_is_judged_as_in_a_replay() {
+    is_judged_as_in_a_replay(4, 4, "native");
+}
+
+#[test]
+fn one_worker_may_serve_several_queues() {
+    is_judged_as_in_a_replay(4, 1, "native");
+    is_judged_as_in_a_replay(4, 3, "native");
+}
