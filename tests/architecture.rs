@@ -15,9 +15,10 @@ const DATA_PATH: (&str, &str) = ("capture", "worker");
 const LINES_MAX: usize = 600;
 
 /// Files of the data path that may read a clock, and why.
-const CLOCKS: [(&str, &str); 2] = [
+const CLOCKS: [(&str, &str); 3] = [
     ("worker.rs", "times its stages, once a turn"),
     ("capture/paced.rs", "replays a capture in the time it took"),
+    ("capture/af_xdp/port.rs", "asks for a queue again, before any worker runs"),
 ];
 
 /// Words that the data path does without, and what to do instead.

@@ -7,6 +7,7 @@ mod batches; // batches of events, large ones from a seed and odd ones
 mod places; // fresh stores of both kinds, and a model of what they hold
 mod netns; // wires between network namespaces, and what sends frames into them
 
+mod af_xdp; // AF_XDP sockets on wires: each way to lose a frame, and the counter that shows it
 mod api; // the HTTP server from outside: what it refuses, what every answer carries
 mod api_manual; // the lines of docs/API.md, run as printed
 mod api_server; // that server over a hand-made sensor
@@ -24,8 +25,8 @@ mod intel; // feeds on disk in, what is known of an address out
 mod metrics; // figures, read by another parser, held against the manual and the alert rules
 mod oracle; // that oracle
 mod openapi; // the committed contract against the handlers
-mod killed;
-mod live; // kill -9 in mid-run: nothing doubled, the loss stated
+mod killed; // kill -9 in mid-run: nothing doubled, the loss stated
+mod live; // a sensor on a wire: frame by frame, and judged as in a replay of the same frames
 mod makefile; // the program is built, then shown
 mod outage; // the database goes away, and nothing is lost
 mod postgres; // the writing side against a real server: kept to the bit, exactly once, whatever breaks

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use phantomnet::address::Address;
 use phantomnet::api::metrics::{Metrics, OPEN_METRICS, PLAIN_TEXT};
-use phantomnet::api::{ApiParams, ApiServer, CaptureStatus, Live, RequestStats};
+use phantomnet::api::{ApiParams, ApiServer, CaptureStatus, InterfaceStatus, Live, RequestStats};
+use phantomnet::capture::af_xdp::{PortStatistics, QueueCounts, QueueStatus};
 use phantomnet::collect::CollectorStats;
 use phantomnet::counters::{Counters, Latency};
 use phantomnet::event::{Event, Merged};
@@ -74,7 +75,24 @@ fn work(live: &Live, step: u64) {
         status.source = "eth0".to_owned();
         status.delivered = Some(200 * step);
         status.running = true;
+        status.interface = Some(interface(step));
     });
+}
+
+/// Two queues of an interface.
+fn interface(step: u64) -> InterfaceStatus {
+    let queue = |queue| {
+        let counts =
+            QueueCounts { seen: 100 * step, redirected: 100 * step, ..QueueCounts::default() };
+        let statistics = PortStatistics { ring_full: step, ..PortStatistics::default() };
+        QueueStatus { queue, counts, statistics }
+    };
+    InterfaceStatus {
+        name: "eth0".to_owned(),
+        backend: "af_xdp",
+        mode: "native",
+        queues: vec![queue(0), queue(1)],
+    }
 }
 
 /// The metrics of `live`, as somebody else's parser reads them.

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Installs what the tests need on a bare Debian with Rust: a C compiler (for the allocator), a C++ compiler (for the
-# fuzzer), Python with venv (scikit-learn parity, schemathesis), capinfos and tcpdump (second opinions on captures), PostgreSQL's
-# server (the tests start one of their own), openssl (its certificates), curl (the manual's lines), ip and ethtool (network
-# namespaces and the devices in them). Says what it does.
+# fuzzer), clang 14 with libbpf's headers (the XDP program, compiled again), Python with venv (scikit-learn parity, schemathesis),
+# capinfos and tcpdump (second opinions on captures), PostgreSQL's server (the tests start one of their own), openssl (its
+# certificates), curl (the manual's lines), ip and ethtool (network namespaces and the devices in them). Says what it does.
 set -eu
 
 missing=""
@@ -11,6 +11,9 @@ need() { # command or test, package
 }
 need "command -v cc" gcc
 need "command -v c++" g++
+need "command -v clang-14" clang-14
+need "command -v llvm-strip-14" llvm-14
+need "test -e /usr/include/bpf/bpf_helpers.h" libbpf-dev
 need "command -v python3" python3
 need "python3 -c 'import venv, ensurepip'" python3-venv
 need "command -v capinfos" wireshark-common

@@ -31,7 +31,7 @@ pub(super) fn capture(raw: &RawCapture) -> Result<CaptureParams, Broken> {
     }
     Ok(CaptureParams {
         interface: interface(&raw.interface)?,
-        modes: modes(&raw.require)?,
+        modes: modes(&raw.modes, &raw.require)?,
         frames,
         busy_poll_micros,
         no_socket: no_socket(&raw.no_socket)?,
@@ -54,13 +54,28 @@ fn interface(name: &str) -> Result<Option<String>, Broken> {
     Ok(Some(name.to_owned()))
 }
 
-/// The modes that are no worse than the one required.
-fn modes(require: &str) -> Result<Vec<Mode>, Broken> {
-    let Some(least) = Mode::ALL.into_iter().find(|mode| mode.name() == require) else {
-        let rule = "be \"zerocopy\", \"native\" or \"generic\"";
-        return Err(Broken::new("capture.require", rule, "\"generic\""));
-    };
-    Ok(Mode::ALL.into_iter().filter(|mode| *mode <= least).collect())
+/// The modes that may be tried, in their order: the one that is required alone, if one is.
+fn modes(named: &[String], require: &str) -> Result<Vec<Mode>, Broken> {
+    let all = || format!("be one of {}", Mode::ALL.map(Mode::name).join(" "));
+    let mut modes = Vec::with_capacity(named.len());
+    for (nth, name) in named.iter().enumerate() {
+        let broken = |rule| Broken::new(format!("capture.modes[{nth}]"), rule, "\"native\"");
+        let mode = Mode::named(name).ok_or_else(|| broken(all()))?;
+        if modes.contains(&mode) {
+            return Err(broken("be named once".to_owned()));
+        }
+        modes.push(mode);
+    }
+    if modes.is_empty() {
+        return Err(Broken::new("capture.modes", "name at least one mode", "[\"native\"]"));
+    }
+    match require {
+        "" => Ok(modes),
+        _ => match Mode::named(require) {
+            Some(mode) => Ok(vec![mode]),
+            None => Err(Broken::new("capture.require", all(), "\"zerocopy\"")),
+        },
+    }
 }
 
 fn no_socket(text: &str) -> Result<NoSocket, Broken> {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::capture::af_xdp::Mode;
 use crate::verdict::Floor;
 
 /// What stands for the part that comes with the program, where a file could be named.
@@ -39,6 +40,8 @@ pub(super) struct RawConfig {
 pub(super) struct RawCapture {
     /// Empty: none.
     pub(super) interface: String,
+    pub(super) modes: Vec<String>,
+    /// Empty: any of the modes.
     pub(super) require: String,
     pub(super) frames: u64,
     pub(super) timestamps: String,
@@ -54,7 +57,8 @@ impl Default for RawCapture {
     fn default() -> Self {
         Self {
             interface: String::new(),
-            require: "generic".to_owned(),
+            modes: Mode::ALL.map(|mode| mode.name().to_owned()).into(),
+            require: String::new(),
             frames: 4_096,
             timestamps: "kernel".to_owned(),
             ignore: Vec::new(),

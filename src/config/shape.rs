@@ -7,7 +7,8 @@ use super::places::{Place, Places, position};
 use super::raw::RawConfig;
 
 /// A value that would do for each element of a list.
-const ELEMENTS: [(&str, &str); 6] = [
+const ELEMENTS: [(&str, &str); 7] = [
+    ("capture.modes", "\"native\""),
     ("capture.ignore", "\"198.51.100.0/24\""),
     ("rules.files", "\"built-in\""),
     ("intel.own_networks", "\"198.51.100.0/24\""),

@@ -42,7 +42,7 @@ pub(crate) fn available() -> bool {
 // --- the helper itself -------------------------------------------------------------------------------------------------
 
 /// Ethernet frames that differ in their number and, in rotation, in `flows` pairs of UDP ports.
-fn numbered_frames(count: u32, flows: u16) -> Vec<Vec<u8>> {
+pub(crate) fn numbered_frames(count: u32, flows: u16) -> Vec<Vec<u8>> {
     let frame = |number: u32| {
         let port =
             1_000 + u16::try_from(number % u32::from(flows)).expect("it was taken modulo 16 bits");

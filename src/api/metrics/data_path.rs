@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::page::{Counted, Page};
-use crate::api::CaptureStatus;
+use crate::api::{CaptureStatus, InterfaceStatus};
+use crate::capture::af_xdp::QueueStatus;
 use crate::collect::CollectorStats;
 use crate::counters::{Counters, LATENCY_NANOS_BOUNDS, Latency, Published};
 use crate::decode::Reason;
@@ -48,6 +49,58 @@ pub(super) fn capture(page: &mut Page<'_>, status: &CaptureStatus) -> fmt::Resul
         "phantomnet_capture_delivered_frames_total",
         "Frames delivered, as the source of frames counts them; none where it does not",
         status.delivered.map(|delivered| ([], delivered)),
+    )?;
+    interface(page, status.interface.as_ref())
+}
+
+/// What the kernel counts of an interface; no series where there is none.
+fn interface(page: &mut Page<'_>, status: Option<&InterfaceStatus>) -> fmt::Result {
+    page.gauges(
+        "phantomnet_capture_interface_info",
+        "Always 1; says which interface is captured, by which kind of socket, in which mode",
+        status.map(|status| {
+            let labels = [
+                ("interface", status.name.as_str()),
+                ("backend", status.backend),
+                ("mode", status.mode),
+            ];
+            (labels, 1)
+        }),
+    )?;
+    let queues = status.map_or(&[][..], |status| &status.queues);
+    let numbers: Vec<String> = queues.iter().map(|queue| queue.queue.to_string()).collect();
+    let queues = || numbers.iter().map(String::as_str).zip(queues);
+    let outcomes: [(&str, fn(&QueueStatus) -> u64); 5] = [
+        ("seen", |queue| queue.counts.seen),
+        ("redirected", |queue| queue.counts.redirected),
+        ("passed_no_socket", |queue| queue.counts.passed_no_socket),
+        ("dropped_no_socket", |queue| queue.counts.dropped_no_socket),
+        ("dropped_ignored", |queue| queue.counts.dropped_ignored),
+    ];
+    page.counters(
+        "phantomnet_xdp_frames_total",
+        "Frames that the XDP program saw, and what became of them: seen is the sum of the others",
+        queues().flat_map(|(number, queue)| {
+            outcomes
+                .map(|(outcome, count)| ([("queue", number), ("outcome", outcome)], count(queue)))
+        }),
+    )?;
+    let losses: [(&str, fn(&QueueStatus) -> u64); 3] = [
+        ("dropped", |queue| queue.statistics.dropped),
+        ("ring_full", |queue| queue.statistics.ring_full),
+        ("invalid_places", |queue| queue.statistics.invalid_places),
+    ];
+    page.counters(
+        "phantomnet_socket_lost_frames_total",
+        "Frames given to a socket that it could not take: no place or too long (dropped), the worker too slow (ring_full)",
+        queues().flat_map(|(number, queue)| {
+            losses.map(|(reason, count)| ([("queue", number), ("reason", reason)], count(queue)))
+        }),
+    )?;
+    page.counters(
+        "phantomnet_socket_fill_ring_empty_total",
+        "Times that the kernel found no place for a frame: a reason of losses, in copy mode once for each, never a loss by itself",
+        queues().map(|(number, queue)| ([("queue", number)], queue.statistics.fill_ring_empty)),
     )
 }
 

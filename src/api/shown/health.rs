@@ -3,8 +3,9 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::super::{CaptureStatus, Live};
+use super::super::{CaptureStatus, InterfaceStatus, Live};
 use super::version_text;
+use crate::capture::af_xdp::QueueStatus;
 use crate::store::writer::WriterStats;
 
 /// How it is.
@@ -61,6 +62,58 @@ struct CaptureHealth {
     /// Frames delivered; null where the source can't know.
     delivered: Option<u64>,
     fault: Option<String>,
+    /// What the kernel says of the interface; null where frames come from elsewhere.
+    interface: Option<InterfaceHealth>,
+}
+
+/// An interface whose frames are received.
+#[derive(Debug, Serialize, ToSchema)]
+struct InterfaceHealth {
+    name: String,
+    /// The kind of socket.
+    backend: &'static str,
+    /// `zerocopy`, `native` or `generic`: the mode in force.
+    mode: &'static str,
+    queues: Vec<QueueHealth>,
+}
+
+/// What became of the frames of one receive queue since the start.
+#[derive(Debug, Serialize, ToSchema)]
+struct QueueHealth {
+    queue: u32,
+    /// Frames that the XDP program saw: the sum of the five below.
+    seen: u64,
+    /// Given to the queue's socket.
+    redirected: u64,
+    /// Passed to this machine, for want of a socket.
+    passed_no_socket: u64,
+    dropped_no_socket: u64,
+    /// Dropped because of `capture.ignore`.
+    dropped_ignored: u64,
+    /// Of those given to the socket: no place for them, or too long.
+    socket_dropped: u64,
+    /// Of those given to the socket: the worker was too slow.
+    socket_ring_full: u64,
+}
+
+impl From<InterfaceStatus> for InterfaceHealth {
+    fn from(status: InterfaceStatus) -> Self {
+        let queue = |status: QueueStatus| {
+            let QueueStatus { queue, counts, statistics } = status;
+            QueueHealth {
+                queue,
+                seen: counts.seen,
+                redirected: counts.redirected,
+                passed_no_socket: counts.passed_no_socket,
+                dropped_no_socket: counts.dropped_no_socket,
+                dropped_ignored: counts.dropped_ignored,
+                socket_dropped: statistics.dropped,
+                socket_ring_full: statistics.ring_full,
+            }
+        };
+        let InterfaceStatus { name, backend, mode, queues } = status;
+        Self { name, backend, mode, queues: queues.into_iter().map(queue).collect() }
+    }
 }
 
 /// One worker, by what it has counted.
@@ -116,6 +169,7 @@ impl Health {
                 source: capture.source,
                 delivered: capture.delivered,
                 fault: capture.fault,
+                interface: capture.interface.map(InterfaceHealth::from),
             },
             workers: live.workers.iter().enumerate().map(WorkerHealth::of).collect(),
             model: ModelHealth {
@@ -154,6 +208,15 @@ impl Problems {
         }
         if let Some(fault) = &capture.fault {
             self.add(HealthStatus::Error, format!("capture: {fault}"));
+        }
+        let queues = capture.interface.iter().flat_map(|interface| &interface.queues);
+        for queue in queues.filter(|queue| queue.counts.without_socket() > 0) {
+            let text = format!(
+                "{} frames came on queue {} while it had no socket: they were not judged",
+                queue.counts.without_socket(),
+                queue.queue
+            );
+            self.add(HealthStatus::Degraded, text);
         }
     }
 

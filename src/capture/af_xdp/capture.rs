@@ -32,6 +32,12 @@ impl Mode {
         }
     }
 
+    /// The mode of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.name() == name)
+    }
+
     const fn attach(self) -> AttachMode {
         match self {
             Self::ZeroCopy | Self::Native => AttachMode::Native,

@@ -232,15 +232,20 @@ impl XskPort {
         self.memory.allocatable()
     }
 
-    /// Gives every free place to the kernel; wakes it if there was nothing to receive.
+    /// Gives the free places to the kernel; wakes it if there was nothing to receive.
+    ///
+    /// The ring has room for all of them, but the kernel shows received frames a moment before it shows that it took their places
+    /// from this ring. What finds no room then goes with the next turn; the library takes all or nothing, so less is tried.
     fn fill(&mut self, wake: bool) {
-        let free = self.memory.allocatable();
-        // SAFETY: `memory` is dropped after the socket and its rings: see the order of the fields.
-        let filled = unsafe { self.fill.enqueue(&mut self.memory, free, false) };
-        debug_assert!(
-            filled.is_ok_and(|filled| filled == free),
-            "the ring has room for every place"
-        );
+        let mut places = self.memory.allocatable();
+        while places > 0 {
+            // SAFETY: `memory` is dropped after the socket and its rings: see the order of the fields.
+            let filled = unsafe { self.fill.enqueue(&mut self.memory, places, false) };
+            if filled.is_ok_and(|filled| filled > 0) {
+                break;
+            }
+            places /= 2;
+        }
         if wake {
             // What is wrong with the interface is for the watcher to find.
             let _state: Result<_, Errno> = probe(self.descriptor());

@@ -92,6 +92,12 @@ impl QueueCounts {
         Self { seen, redirected, passed_no_socket, dropped_no_socket, dropped_ignored }
     }
 
+    /// Frames that found no socket on their queue.
+    #[must_use]
+    pub const fn without_socket(&self) -> u64 {
+        self.passed_no_socket + self.dropped_no_socket
+    }
+
     /// What is accounted for of the frames seen.
     #[must_use]
     pub const fn accounted(&self) -> u64 {
