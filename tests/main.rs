@@ -7,6 +7,7 @@ mod batches; // batches of events, large ones from a seed and odd ones
 mod places; // fresh stores of both kinds, and a model of what they hold
 mod netns; // wires between network namespaces, and what sends frames into them
 
+mod af_packet; // packet sockets on a wire: every frame once, and every one counted
 mod af_xdp; // AF_XDP sockets on wires: each way to lose a frame, and the counter that shows it
 mod api; // the HTTP server from outside: what it refuses, what every answer carries
 mod api_manual; // the lines of docs/API.md, run as printed

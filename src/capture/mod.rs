@@ -1,5 +1,6 @@
 //! Where frames come from. Everything behind [`FrameSource`] looks the same to the worker.
 
+pub mod af_packet;
 pub mod af_xdp;
 mod clock;
 mod dealt;

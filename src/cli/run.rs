@@ -53,7 +53,7 @@ impl Run {
         let others: Vec<&mut dyn Sink> =
             dump.iter_mut().map(|dump| dump as &mut dyn Sink).collect();
         if !self.source.is_empty() {
-            return self.run_captures(&config, interrupt, others);
+            return self.run_captures(&config, &interrupt, others);
         }
         match self.interface.as_ref().or(config.capture.interface.as_ref()) {
             Some(interface) => live::run(interface, &config, &interrupt, others),
@@ -68,7 +68,7 @@ impl Run {
     fn run_captures(
         &self,
         config: &Config,
-        interrupt: Interrupt,
+        interrupt: &Interrupt,
         others: Vec<&mut dyn Sink>,
     ) -> Result<(), Failure> {
         let reader = Reader::open(&self.source).map_err(Failure::operation)?;

@@ -39,9 +39,7 @@ pub(crate) fn available() -> bool {
     false
 }
 
-// --- the helper itself -------------------------------------------------------------------------------------------------
-
-/// Ethernet frames that differ in their number and, in rotation, in `flows` pairs of UDP ports.
+/// Frames that differ in their number, which is their payload, and in rotation in their flow: one of `flows`.
 pub(crate) fn numbered_frames(count: u32, flows: u16) -> Vec<Vec<u8>> {
     let frame = |number: u32| {
         let port =
@@ -56,6 +54,14 @@ pub(crate) fn numbered_frames(count: u32, flows: u16) -> Vec<Vec<u8>> {
     };
     (0..count).map(frame).collect()
 }
+
+/// The number of such a frame.
+pub(crate) fn number_of(frame: &[u8]) -> u32 {
+    let (_headers, payload) = frame.split_at(14 + 20 + 8);
+    u32::from_be_bytes(payload[..4].try_into().expect("four bytes"))
+}
+
+// --- the helper itself -------------------------------------------------------------------------------------------------
 
 #[test]
 fn frames_that_are_sent_arrive_exactly_once_in_order_and_alone() {

@@ -67,7 +67,7 @@ impl Wire {
 
     /// What sends frames to the sensor.
     pub(crate) fn sender(&self) -> Sender {
-        Sender::new(&self.sender)
+        self.sender.sender()
     }
 }
 
@@ -141,16 +141,32 @@ impl End {
         self.namespace.ip(["-oneline", "link"]).contains(self.device)
     }
 
+    /// How many want to see frames to all stations.
+    pub(crate) fn promiscuity(&self) -> u64 {
+        self.shown()[0]["promiscuity"].as_u64().expect("a count")
+    }
+
     /// What the kernel has counted.
     pub(crate) fn counters(&self) -> DeviceCounters {
-        let shown = self.namespace.ip(["-statistics", "-json", "link", "show", self.device]);
-        let shown: serde_json::Value = serde_json::from_str(&shown).expect("JSON was asked for");
+        let shown = self.shown();
         let count = |way: &str, of: &str| shown[0]["stats64"][way][of].as_u64().expect("a count");
         DeviceCounters {
             received: count("rx", "packets"),
             dropped: count("rx", "dropped"),
             sent: count("tx", "packets"),
         }
+    }
+
+    fn shown(&self) -> serde_json::Value {
+        let options = ["-details", "-statistics", "-json"];
+        let show = ["link", "show", self.device];
+        let shown = self.namespace.ip(options.into_iter().chain(show));
+        serde_json::from_str(&shown).expect("JSON was asked for")
+    }
+
+    /// What sends frames from here to the other end.
+    pub(crate) fn sender(&self) -> Sender {
+        Sender::new(self)
     }
 
     /// A plain socket that receives what comes in.

@@ -53,6 +53,9 @@ pub(super) fn capture(page: &mut Page<'_>, status: &CaptureStatus) -> fmt::Resul
     interface(page, status.interface.as_ref())
 }
 
+/// One of the numbers of a queue.
+type OfQueue = fn(&QueueStatus) -> u64;
+
 /// What the kernel counts of an interface; no series where there is none.
 fn interface(page: &mut Page<'_>, status: Option<&InterfaceStatus>) -> fmt::Result {
     page.gauges(
@@ -70,7 +73,7 @@ fn interface(page: &mut Page<'_>, status: Option<&InterfaceStatus>) -> fmt::Resu
     let queues = status.map_or(&[][..], |status| &status.queues);
     let numbers: Vec<String> = queues.iter().map(|queue| queue.queue.to_string()).collect();
     let queues = || numbers.iter().map(String::as_str).zip(queues);
-    let outcomes: [(&str, fn(&QueueStatus) -> u64); 5] = [
+    let outcomes: [(&str, OfQueue); 5] = [
         ("seen", |queue| queue.counts.seen),
         ("redirected", |queue| queue.counts.redirected),
         ("passed_no_socket", |queue| queue.counts.passed_no_socket),
@@ -85,7 +88,7 @@ fn interface(page: &mut Page<'_>, status: Option<&InterfaceStatus>) -> fmt::Resu
                 .map(|(outcome, count)| ([("queue", number), ("outcome", outcome)], count(queue)))
         }),
     )?;
-    let losses: [(&str, fn(&QueueStatus) -> u64); 3] = [
+    let losses: [(&str, OfQueue); 3] = [
         ("dropped", |queue| queue.statistics.dropped),
         ("ring_full", |queue| queue.statistics.ring_full),
         ("invalid_places", |queue| queue.statistics.invalid_places),

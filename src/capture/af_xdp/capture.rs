@@ -173,7 +173,8 @@ impl AfXdpCapture {
             let counts = self.program.counts(queue.number)?;
             status.push(QueueStatus { queue: queue.number, counts, statistics });
         }
-        for queue in (self.queues.len() as u32)..=QUEUES_MAX {
+        let with_socket = u32::try_from(self.queues.len()).unwrap_or(QUEUES_MAX);
+        for queue in with_socket..=QUEUES_MAX {
             let counts = self.program.counts(queue)?;
             if counts.seen > 0 {
                 status.push(QueueStatus { queue, counts, statistics: PortStatistics::default() });

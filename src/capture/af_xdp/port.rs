@@ -265,7 +265,7 @@ impl Port for XskPort {
         while let Some(mut packet) = self.packets.pop_back() {
             let time = match take_stamp(&mut packet) {
                 Some(nanos) => stamper.next_at_monotonic(nanos),
-                None => stamper.next(),
+                None => stamper.next_in_row(),
             };
             let length = u32::try_from(packet.len()).unwrap_or(u32::MAX);
             // A turn takes as many frames as the slab, and has room for each: no frame is longer than its place.
@@ -285,7 +285,7 @@ impl Port for XskPort {
 
 /// The stamp before a frame, if the program put one there. It is wiped, so that a frame without one never bears an old one.
 fn take_stamp(packet: &mut Packet) -> Option<i64> {
-    const STAMP: i32 = STAMP_BYTES as i32;
+    const STAMP: i32 = STAMP_BYTES.cast_signed();
     packet.adjust_head(-STAMP).ok()?;
     let stamp = packet.first_chunk::<{ STAMP_BYTES as usize }>().copied();
     let stamp = stamp.and_then(|stamp| {
@@ -347,7 +347,8 @@ fn probe(socket: impl std::os::fd::AsFd) -> Result<(), Errno> {
 /// drivers that do no better by interrupts.
 fn busy_poll(socket: BorrowedFd<'_>, micros: u32) -> io::Result<()> {
     let micros = libc::c_int::try_from(micros).unwrap_or(libc::c_int::MAX);
-    let turn = TURN_FRAMES_MAX as libc::c_int;
+    let turn = libc::c_int::try_from(TURN_FRAMES_MAX).unwrap_or(libc::c_int::MAX);
+    let length = libc::socklen_t::try_from(size_of::<libc::c_int>()).unwrap_or(0);
     for (option, value) in [
         (libc::SO_PREFER_BUSY_POLL, 1),
         (libc::SO_BUSY_POLL, micros),
@@ -360,7 +361,7 @@ fn busy_poll(socket: BorrowedFd<'_>, micros: u32) -> io::Result<()> {
                 libc::SOL_SOCKET,
                 option,
                 std::ptr::from_ref(&value).cast(),
-                size_of::<libc::c_int>() as libc::socklen_t,
+                length,
             )
         };
         if set != 0 {

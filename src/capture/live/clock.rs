@@ -88,7 +88,7 @@ impl Stamper {
     }
 
     /// The time of the next frame, of which nothing more is known.
-    pub fn next(&mut self) -> Timestamp {
+    pub fn next_in_row(&mut self) -> Timestamp {
         self.given += 1;
         let share = self.now.nanos_since(self.before) / (self.frames.max(1) + 1);
         self.not_before_horizon(self.before.plus_nanos(share.saturating_mul(self.given)))
@@ -138,11 +138,11 @@ mod tests {
             stamper.expect(3);
             let stated = read(ClockId::Monotonic);
             let times = [
-                stamper.next(),
+                stamper.next_in_row(),
                 stamper.next_at_monotonic(stated - 1_000_000 * (turn % 3)),
                 stamper.next_at_monotonic(i64::MAX),
                 stamper.next_at_realtime(0),
-                stamper.next(),
+                stamper.next_in_row(),
             ];
             for time in times {
                 assert!(time >= last, "turn {turn}: {} after {}", nanos(time), nanos(last));
@@ -173,7 +173,7 @@ mod tests {
         std::thread::sleep(std::time::Duration::from_millis(2));
         stamper.begin();
         stamper.expect(4);
-        let times: Vec<i64> = (0..4).map(|_| nanos(stamper.next())).collect();
+        let times: Vec<i64> = (0..4).map(|_| nanos(stamper.next_in_row())).collect();
         let gaps: Vec<i64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
         assert!(gaps.iter().all(|gap| *gap == gaps[0]), "{gaps:?}");
         assert!(gaps[0] >= 2_000_000 / 5, "{gaps:?}");
