@@ -144,6 +144,7 @@ impl<S: FrameSource> Worker<S> {
     pub fn run(mut self) -> Finished<S> {
         let idle = Backoff::new();
         loop {
+            self.published.beat();
             let received = self.receive();
             match self.judge_what_came() {
                 Gather::End => break,
@@ -158,6 +159,7 @@ impl<S: FrameSource> Worker<S> {
         }
         let counters = self.counters_now();
         self.published.publish(&counters, &self.latency_published);
+        self.published.leave();
         Finished { source: self.source, counters, latency: self.latency }
     }
 

@@ -42,3 +42,4 @@ mod stream; // server-sent events over real sockets: seams, slow clients, the en
 mod spool; // a full disk, kill -9: what the writer keeps on disk
 mod store; // the contract of a store, held against both: rows, ledger, audit, retention
 mod synth; // the traffic generator, seen from the wire: frames, labels, conversations
+mod watchdog; // a service manager hears that the sensor is ready, moves, stands still, stops

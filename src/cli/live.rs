@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::appliance::{Appliance, Attended, DataPath, Plan};
 use super::complaints::{fail_on, sums_and_sinks};
 use super::interrupt::Interrupt;
+use super::watchdog::Watchdog;
 use super::{Failure, output, setup, store};
 use crate::api::{CaptureStatus, InterfaceStatus};
 use crate::capture::af_xdp::{AfXdpCapture, AfXdpParams, ProgramParams, QueueStatus, XskPort};
@@ -102,6 +103,7 @@ fn judge(
     );
     let live = Live { patience: config.capture.patience };
     let board = appliance.live().capture.clone();
+    let watchdog = Watchdog::start(appliance.live().workers.clone())?;
     let (ended, end) = channel();
     let (status_out, status) = channel();
     let mut last = Vec::new();
@@ -120,7 +122,7 @@ fn judge(
             let DataPath { detection, params, watched } = *path;
             sensor::run_queues(sources, live, detection, params, watched, sinks, before)
         };
-        Ok(appliance.run_as(work, others, |_| None, || ()))
+        Ok(appliance.run_as(work, others, |_| None, || watchdog.stopping()))
     })?;
     let mut lines = appliance_ended.complaints();
     lines.extend(sums_and_sinks(&appliance_ended.replayed));

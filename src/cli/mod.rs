@@ -19,6 +19,7 @@ pub mod setup;
 mod speed;
 mod store;
 mod train;
+mod watchdog;
 
 use std::fmt::Display;
 use std::path::PathBuf;

@@ -9,6 +9,7 @@ use super::appliance::{Appliance, Attended, Plan};
 use super::complaints::{complaints, fail_on};
 use super::interrupt::{Interrupt, Interruptible};
 use super::speed::{Speed, Tempo};
+use super::watchdog::Watchdog;
 use super::{ConfigArgument, Failure, live, output, setup, store};
 use crate::capture::Reader;
 use crate::collect::Sink;
@@ -87,10 +88,12 @@ impl Run {
         if let Some(address) = appliance.address() {
             output::print_to_stderr(&format!("phantomnet: listening on http://{address}\n"));
         }
+        let watchdog = Watchdog::start(appliance.live().workers.clone())?;
         let stay = || {
             if self.stay {
                 interrupt.wait();
             }
+            watchdog.stopping();
         };
         let frames = Interruptible::new(self.speed.of(reader), interrupt.clone());
         let fault_of = |frames: &Interruptible<Tempo<Reader>>| {

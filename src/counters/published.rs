@@ -15,7 +15,11 @@ use crate::verdict::Level;
 pub struct Published {
     counters: Table<COUNTERS>,
     latency: Table<{ LATENCY_NANOS_BOUNDS.len() + 2 }>,
+    beats: AtomicU64,
 }
+
+/// What stands for the beats of a worker that has left.
+const LEFT: u64 = u64::MAX;
 
 /// Upper bounds of the buckets of the time from a frame's receipt to its verdict in the ring, nanoseconds.
 pub const LATENCY_NANOS_BOUNDS: [u64; 20] = [
@@ -68,6 +72,29 @@ impl Published {
         self.counters.write(counters.numbers().map(|number| *number));
         let Latency { mut counts, mut sum } = *latency;
         self.latency.write(counts.iter_mut().chain([&mut sum]).map(|number| *number));
+    }
+
+    /// The worker's loop has turned once more, idle or not: this is how others see that it moves. Only the worker calls this.
+    pub fn beat(&self) {
+        // There is one writer, so that nothing can come between.
+        self.beats.store(self.beats.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    }
+
+    /// The worker is done: that it no longer moves is in order. Only the worker calls this.
+    pub fn leave(&self) {
+        self.beats.store(LEFT, Ordering::Relaxed);
+    }
+
+    /// How often the worker's loop has turned.
+    #[must_use]
+    pub fn beats(&self) -> u64 {
+        self.beats.load(Ordering::Relaxed)
+    }
+
+    /// Whether the worker is done.
+    #[must_use]
+    pub fn has_left(&self) -> bool {
+        self.beats() == LEFT
     }
 
     /// What was published last.
@@ -177,5 +204,17 @@ mod tests {
         published.publish(&counters, &latency);
         assert_eq!(published.counters(), counters);
         assert_eq!(published.latency(), latency);
+    }
+
+    #[test]
+    fn a_worker_moves_until_it_leaves() {
+        let published = Published::default();
+        assert_eq!(published.beats(), 0);
+        published.beat();
+        published.beat();
+        assert_eq!(published.beats(), 2);
+        assert!(!published.has_left());
+        published.leave();
+        assert!(published.has_left());
     }
 }
