@@ -42,4 +42,5 @@ mod stream; // server-sent events over real sockets: seams, slow clients, the en
 mod spool; // a full disk, kill -9: what the writer keeps on disk
 mod store; // the contract of a store, held against both: rows, ledger, audit, retention
 mod synth; // the traffic generator, seen from the wire: frames, labels, conversations
+mod systemd; // the units as systemd sees them, a capture port for real, the package
 mod watchdog; // a service manager hears that the sensor is ready, moves, stands still, stops

@@ -2,7 +2,8 @@
 # Installs what the tests need on a bare Debian with Rust: a C compiler (for the allocator), a C++ compiler (for the
 # fuzzer), clang 14 with libbpf's headers (the XDP program, compiled again), Python with venv (scikit-learn parity, schemathesis),
 # capinfos and tcpdump (second opinions on captures), PostgreSQL's server (the tests start one of their own), openssl (its
-# certificates), curl (the manual's lines), ip and ethtool (network namespaces and the devices in them). Says what it does.
+# certificates), curl (the manual's lines), ip and ethtool (network namespaces and the devices in them), systemd's programs
+# (their opinion of the units). Says what it does.
 set -eu
 
 missing=""
@@ -20,6 +21,8 @@ need "command -v capinfos" wireshark-common
 need "command -v tcpdump" tcpdump
 need "command -v openssl" openssl
 need "command -v curl" curl
+need "command -v systemd-analyze" systemd
+need "test -x /bin/kill" procps
 need "command -v ip" iproute2
 need "command -v ethtool" ethtool
 need "ls /usr/lib/postgresql/*/bin/initdb || command -v initdb" postgresql
