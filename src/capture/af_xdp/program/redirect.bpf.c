@@ -165,12 +165,18 @@ int redirect(struct xdp_md *context)
 		put_stamp(context);
 	// Where the queue has no socket, the lower bits of the flags are the action.
 	action = bpf_redirect_map(&sockets, queue, no_socket_action);
-	if (action == XDP_REDIRECT)
+	// The barriers keep the branches apart: the compiler would make one addition of them, to an address that it has chosen before, and
+	// the kernel takes that only from who has CAP_PERFMON as well.
+	if (action == XDP_REDIRECT) {
 		count->redirected++;
-	else if (action == XDP_PASS)
+		barrier_var(count);
+	} else if (action == XDP_PASS) {
 		count->passed_no_socket++;
-	else
+		barrier_var(count);
+	} else {
 		count->dropped_no_socket++;
+		barrier_var(count);
+	}
 	return action;
 }
 
