@@ -9,6 +9,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use phantomnet::capture::af_xdp::{PortParams, XskPort};
+use phantomnet::capture::interface::Interface;
 use phantomnet::capture::{Batch, CaptureWriter, FrameSource as _, LinkType, Reader, Received};
 use phantomnet::time::Timestamp;
 use serde_json::Value;
@@ -33,7 +35,7 @@ impl Sensor {
         let text = format!(
             "sensor.folder = 'data'\nhttp.listen = ''\nsources.hash_key = '{KEY}'\n\
              events = {{ store = 'all', coalesce_ms = 0 }}\n\
-             [capture]\nframes = 32768\npatience_ms = 60000\n{capture}\n"
+             [capture]\npatience_ms = 60000\n{capture}\n"
         );
         fs::write(&config, text).unwrap();
         let child = program(wire)
@@ -163,7 +165,10 @@ fn is_judged_as_in_a_replay(queues: usize, workers: u64, mode: &str) {
     let wire = Wire::new(queues);
     let sent = frames_of(support::generated_traffic());
     let known = replayed(support::generated_traffic(), 1);
-    let sensor = Sensor::start(&wire, &format!("require = '{mode}'\n[workers]\ncount = {workers}"));
+    let sensor = Sensor::start(
+        &wire,
+        &format!("frames = 32768\nrequire = '{mode}'\n[workers]\ncount = {workers}"),
+    );
     assert!(sensor.log().contains(&format!(r#""mode":"{mode}""#)), "{}", sensor.log());
     let mut sender = wire.sender();
     for some in sent.chunks(200) {
@@ -213,6 +218,36 @@ fn what_comes_on_four_queues_is_judged_as_in_a_replay() {
 fn what_the_kernel_makes_packets_of_first_is_judged_as_in_a_replay() {
     is_judged_as_in_a_replay(1, 1, "generic");
     is_judged_as_in_a_replay(4, 2, "generic");
+}
+
+#[test]
+fn a_killed_sensor_leaves_no_program_and_its_queues_are_free_again() {
+    if !netns::available() {
+        return;
+    }
+    let wire = Wire::new(2);
+    let end = wire.sensor();
+    let mut longest = Duration::ZERO;
+    for _ in 0..20 {
+        let mut sensor = Sensor::start(&wire, "frames = 256");
+        assert_eq!(end.enter(|| Interface::find(end.device())).unwrap().xdp_programs.len(), 1);
+        sensor.child.kill().unwrap();
+        sensor.child.wait().unwrap();
+        // At once: binding waits for what the kernel is still taking down.
+        let params =
+            PortParams { frames: 256, frame_bytes: 2_048, zero_copy: false, busy_poll_micros: 0 };
+        let began = Instant::now();
+        let bound = end.enter(|| {
+            let interface = Interface::find(end.device()).unwrap();
+            let port = |queue| XskPort::bind(&interface.name, interface.index, queue, &params);
+            (port(0).map(drop), port(1).map(drop))
+        });
+        longest = longest.max(began.elapsed());
+        assert!(bound.0.is_ok() && bound.1.is_ok(), "{bound:?}");
+        let after = end.enter(|| Interface::find(end.device())).unwrap();
+        assert!(after.xdp_programs.is_empty(), "the program went with its process: {after:?}");
+    }
+    eprintln!("after 20 kills, the two queues were bound again within {longest:.1?} at most");
 }
 
 #[test]
