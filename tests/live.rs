@@ -65,8 +65,8 @@ impl Sensor {
         }
     }
 
-    /// Ends it as systemd would. Returns what it has judged, and its audit.
-    fn stop(mut self) -> (Vec<Row>, Value) {
+    /// Ends it as systemd would.
+    fn stop(mut self) -> Stopped {
         let asked = Instant::now();
         support::signal("TERM", self.child.id());
         let status = self.child.wait().unwrap();
@@ -76,8 +76,20 @@ impl Sensor {
         let audit = support::run_well(
             support::sensor().args(["audit", "--form", "json", "--store", &store]),
         );
-        (Row::of_dump(&self.folder.path().join("live.csv")), support::summary(&audit))
+        Stopped {
+            rows: Row::of_dump(&self.folder.path().join("live.csv")),
+            audit: support::summary(&audit),
+            log: self.log(),
+        }
     }
+}
+
+/// What a sensor leaves.
+struct Stopped {
+    /// What it has judged.
+    rows: Vec<Row>,
+    audit: Value,
+    log: String,
 }
 
 /// The build for release where there is one: frames do not wait for a slow one.
@@ -175,7 +187,7 @@ fn is_judged_as_in_a_replay(queues: usize, workers: u64, mode: &str) {
         sender.send(some);
         std::thread::sleep(Duration::from_millis(20));
     }
-    let (mut rows, audit) = sensor.stop();
+    let Stopped { mut rows, audit, .. } = sensor.stop();
     let epoch = &audit["epochs"][0];
     assert_eq!(
         (&epoch["ended"], &epoch["lost"], &epoch["doubled"]),
@@ -218,6 +230,38 @@ fn what_comes_on_four_queues_is_judged_as_in_a_replay() {
 fn what_the_kernel_makes_packets_of_first_is_judged_as_in_a_replay() {
     is_judged_as_in_a_replay(1, 1, "generic");
     is_judged_as_in_a_replay(4, 2, "generic");
+}
+
+#[test]
+fn what_comes_while_the_sensor_can_not_take_it_is_lost_and_counted() {
+    if !netns::available() {
+        return;
+    }
+    let wire = Wire::new(2);
+    let sensor = Sensor::start(&wire, "frames = 256");
+    let mut sender = wire.sender();
+    // A worker that stands still for a moment, and frames that go on coming.
+    for _ in 0..3 {
+        support::signal("STOP", sensor.child.id());
+        sender.send(&netns::numbered_frames(2_000, 16));
+        support::signal("CONT", sensor.child.id());
+        sender.send(&netns::numbered_frames(100, 16));
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let stopped = sensor.stop();
+    let Stopped { rows, audit, log } = &stopped;
+    let told = log.lines().find(|line| line.contains("no more frames are received")).unwrap();
+    let told: Value = serde_json::from_str(told).unwrap();
+    let number = |name: &str| told[name].as_u64().unwrap_or_else(|| panic!("{name} of {told}"));
+    assert_eq!(number("seen"), 6_300);
+    assert_eq!(number("taken"), rows.len() as u64, "each frame that was taken was judged");
+    assert_eq!(number("taken") + number("lost_by_sockets"), 6_300);
+    assert!(number("lost_by_sockets") > 1_000, "there was room for 256 on each queue: {told}");
+    assert_eq!(number("without_socket") + number("ignored"), 0);
+    assert_eq!(
+        audit["epochs"][0]["lost"], 0,
+        "what the kernel lost never was the sensor's: {audit}"
+    );
 }
 
 #[test]

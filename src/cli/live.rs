@@ -25,6 +25,9 @@ use crate::worker::WhenFull;
 /// How often somebody looks whether the sensor is to end.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
+/// How long frames can be on their way from the program to their ring: the rest of the batch that the kernel was at.
+const UNDER_WAY: Duration = Duration::from_millis(5);
+
 /// How often what the kernel has counted is shown.
 const SHOW_EVERY: Duration = Duration::from_millis(250);
 
@@ -124,6 +127,7 @@ fn judge(
         };
         Ok(appliance.run_as(work, others, |_| None, || watchdog.stopping()))
     })?;
+    tell_what_became_of_frames(&last, appliance_ended.replayed.delivered);
     let mut lines = appliance_ended.complaints();
     lines.extend(sums_and_sinks(&appliance_ended.replayed));
     lines.extend(unexplained(&stages(&last, appliance_ended.replayed.delivered)));
@@ -150,7 +154,7 @@ fn watch(
     loop {
         if interrupt.was_asked() && !stopped {
             stopped = true;
-            capture.stop();
+            capture.stop(UNDER_WAY);
         }
         if shown.elapsed() >= SHOW_EVERY {
             shown = Instant::now();
@@ -181,6 +185,19 @@ fn show(capture: &AfXdpCapture, board: &Board<CaptureStatus>) -> Option<Vec<Queu
     };
     board.change(|status| status.interface = Some(interface));
     Some(queues)
+}
+
+/// Says at the end what was seen, and what was not judged.
+fn tell_what_became_of_frames(queues: &[QueueStatus], taken: u64) {
+    let sum = |count: fn(&QueueStatus) -> u64| queues.iter().map(count).sum::<u64>();
+    tracing::info!(
+        seen = sum(|queue| queue.counts.seen),
+        taken,
+        lost_by_sockets = sum(|queue| queue.statistics.lost()),
+        without_socket = sum(|queue| queue.counts.without_socket()),
+        ignored = sum(|queue| queue.counts.dropped_ignored),
+        "no more frames are received"
+    );
 }
 
 /// The sums of the stages before the workers, when nothing is under way any more.

@@ -1,5 +1,7 @@
 //! All queues of an interface: the program, a socket on each queue, and a source of frames for each worker.
 
+use std::time::Duration;
+
 use super::{
     AfXdpError, AttachMode, PortParams, PortStatistics, PortWatch, ProgramParams, QUEUES_MAX,
     QueueCounts, XdpProgram, XskPort, frame_bytes_for,
@@ -183,9 +185,11 @@ impl AfXdpCapture {
         Ok(status)
     }
 
-    /// Lets no further frame in, and lets each source end when it has given what is there.
-    pub fn stop(&mut self) {
+    /// Lets no further frame in, waits for those that are `under_way` to the rings, and lets each source end when it has given what is
+    /// there.
+    pub fn stop(&mut self, under_way: Duration) {
         self.program.detach();
+        std::thread::sleep(under_way);
         self.stopper.stop();
     }
 }
