@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use phantomnet::capture::Batch;
 use phantomnet::capture::af_xdp::{
-    AfXdpError, AttachMode, NoSocket, PortParams, PortStatistics, ProgramParams, QueueCounts,
-    XdpProgram, XskPort, frame_bytes_for,
+    AfXdpError, AttachMode, NoSocket, PortParams, ProgramParams, XdpProgram, XskPort,
+    frame_bytes_for,
 };
 use phantomnet::capture::interface::{Interface, InterfaceError};
-use phantomnet::capture::live::{LiveClock, Port as _, Stamper};
+use phantomnet::capture::live::{LiveClock, Port as _, QueueCounts, SocketStatistics, Stamper};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -98,8 +98,8 @@ fn seen(program: &XdpProgram, queue: u32, frames: u64) -> QueueCounts {
     }
 }
 
-const NOTHING_LOST: PortStatistics =
-    PortStatistics { dropped: 0, ring_full: 0, invalid_places: 0, fill_ring_empty: 0 };
+const NOTHING_LOST: SocketStatistics =
+    SocketStatistics { dropped: 0, ring_full: 0, invalid_places: 0, fill_ring_empty: 0 };
 
 #[test]
 fn the_committed_program_is_what_its_source_gives() {
@@ -182,7 +182,7 @@ fn a_frame_without_a_place_is_dropped_and_counted_once() {
         let statistics = port.watch().unwrap().statistics().unwrap();
         assert_eq!(counts.redirected, 356);
         // Of copies, the kernel counts such a frame twice: a sum of all its counters would be 100 too high.
-        let expected = PortStatistics { dropped: 100, fill_ring_empty: 100, ..NOTHING_LOST };
+        let expected = SocketStatistics { dropped: 100, fill_ring_empty: 100, ..NOTHING_LOST };
         assert_eq!(statistics, expected, "{}", mode.name());
         assert_eq!(take_all(&mut port).len() as u64 + statistics.lost(), counts.redirected);
     }
@@ -201,7 +201,7 @@ fn a_frame_that_is_too_long_for_its_place_is_dropped_and_counted() {
         wire.sender().send(&frames);
         let counts = seen(&program, 0, 10);
         assert_eq!(take_all(&mut port).len(), 9);
-        let expected = PortStatistics { dropped: 1, ..NOTHING_LOST };
+        let expected = SocketStatistics { dropped: 1, ..NOTHING_LOST };
         assert_eq!(port.watch().unwrap().statistics().unwrap(), expected, "{}", mode.name());
         assert_eq!(counts.redirected, 10);
     }
@@ -394,9 +394,17 @@ fn another_program_is_neither_replaced_nor_passed_by() {
                 let mut program = XdpProgram::load(&PROGRAM).unwrap();
                 program.attach(&interface.name, interface.index, second).unwrap_err()
             });
-            assert!(matches!(refused, AfXdpError::Taken { .. }), "{refused}");
+            assert!(
+                matches!(&refused, AfXdpError::Taken { programs: named, .. } if *named == programs),
+                "{refused}"
+            );
         }
         drop(held);
-        assert_eq!(on(&wire, |interface| interface.xdp_programs.len()), 0);
+        // Another test that starts a program just now holds what this one had open, until that program begins.
+        let began = Instant::now();
+        while on(&wire, |interface| !interface.xdp_programs.is_empty()) {
+            assert!(began.elapsed() < Duration::from_secs(10), "the program goes with its holder");
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 }

@@ -169,6 +169,14 @@ fn capture_of(rows: &[Row], sent: &[Vec<u8>], known: &[Row], file: &Path) {
     assert!(frames.values().all(VecDeque::is_empty), "frames that were sent were not judged");
 }
 
+/// What the configuration says for this mode: one of AF_XDP's, or the copy of packet sockets.
+fn settings_of(mode: &str) -> String {
+    match mode {
+        "copy" => "backend = 'af_packet'".to_owned(),
+        _ => format!("require = '{mode}'"),
+    }
+}
+
 /// Sends a known capture over a wire of so many queues, and holds what the sensor makes of it against replays.
 fn is_judged_as_in_a_replay(queues: usize, workers: u64, mode: &str) {
     if !netns::available() {
@@ -177,10 +185,9 @@ fn is_judged_as_in_a_replay(queues: usize, workers: u64, mode: &str) {
     let wire = Wire::new(queues);
     let sent = frames_of(support::generated_traffic());
     let known = replayed(support::generated_traffic(), 1);
-    let sensor = Sensor::start(
-        &wire,
-        &format!("frames = 32768\nrequire = '{mode}'\n[workers]\ncount = {workers}"),
-    );
+    let settings = settings_of(mode);
+    let sensor =
+        Sensor::start(&wire, &format!("frames = 32768\n{settings}\n[workers]\ncount = {workers}"));
     assert!(sensor.log().contains(&format!(r#""mode":"{mode}""#)), "{}", sensor.log());
     let mut sender = wire.sender();
     for some in sent.chunks(200) {
@@ -292,6 +299,13 @@ fn a_killed_sensor_leaves_no_program_and_its_queues_are_free_again() {
         assert!(after.xdp_programs.is_empty(), "the program went with its process: {after:?}");
     }
     eprintln!("after 20 kills, the two queues were bound again within {longest:.1?} at most");
+}
+
+#[test]
+fn what_packet_sockets_copy_is_judged_as_in_a_replay() {
+    is_judged_as_in_a_replay(1, 1, "copy");
+    is_judged_as_in_a_replay(2, 2, "copy");
+    is_judged_as_in_a_replay(1, 4, "copy");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use phantomnet::address::Address;
 use phantomnet::api::metrics::{Metrics, OPEN_METRICS, PLAIN_TEXT};
 use phantomnet::api::{ApiParams, ApiServer, CaptureStatus, InterfaceStatus, Live, RequestStats};
-use phantomnet::capture::af_xdp::{PortStatistics, QueueCounts, QueueStatus};
+use phantomnet::capture::live::{QueueCounts, QueueStatus, SocketStatistics};
 use phantomnet::collect::CollectorStats;
 use phantomnet::counters::{Counters, Latency};
 use phantomnet::event::{Event, Merged};
@@ -84,7 +84,7 @@ fn interface(step: u64) -> InterfaceStatus {
     let queue = |queue| {
         let counts =
             QueueCounts { seen: 100 * step, redirected: 100 * step, ..QueueCounts::default() };
-        let statistics = PortStatistics { ring_full: step, ..PortStatistics::default() };
+        let statistics = SocketStatistics { ring_full: step, ..SocketStatistics::default() };
         QueueStatus { queue, counts, statistics }
     };
     InterfaceStatus {

@@ -33,7 +33,7 @@ pub mod stream;
 
 use std::sync::Arc;
 
-use crate::capture::af_xdp::QueueStatus;
+use crate::capture::live::QueueStatus;
 use crate::collect::{CollectorStats, Hub};
 use crate::counters::Published;
 use crate::event::{Board, Epoch};

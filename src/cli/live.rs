@@ -11,12 +11,13 @@ use super::interrupt::Interrupt;
 use super::watchdog::Watchdog;
 use super::{Failure, output, setup, store};
 use crate::api::{CaptureStatus, InterfaceStatus};
-use crate::capture::af_xdp::{AfXdpCapture, AfXdpParams, ProgramParams, QueueStatus, XskPort};
+use crate::capture::af_packet::{AfPacketCapture, AfPacketParams};
+use crate::capture::af_xdp::{AfXdpCapture, AfXdpParams, ProgramParams};
 use crate::capture::interface::{Interface, has_default_route};
-use crate::capture::live::{LiveClock, LiveSource};
+use crate::capture::live::{LiveClock, LiveSource, Port, QueueStatus};
 use crate::capture::{Batch, FrameSource, Received};
 use crate::collect::Sink;
-use crate::config::Config;
+use crate::config::{Backend, CaptureParams, Config};
 use crate::event::{Board, StageSum};
 use crate::latest::Publisher;
 use crate::sensor::{self, Live, Replayed};
@@ -43,11 +44,7 @@ pub(super) fn run(
     others: Vec<&mut dyn Sink>,
 ) -> Result<(), Failure> {
     let interface = Interface::find(name).map_err(Failure::configuration)?;
-    if has_default_route(name) && !config.capture.force {
-        return Err(Failure::configuration(format!(
-            "{name} has the default route: AF_XDP takes its frames away from this machine, and whoever reaches it through {name} is cut off; capture.force = true takes them all the same"
-        )));
-    }
+    let backend = backend(&config.capture, name)?;
     let params = setup::live_params(config, interface.queues);
     let workers = params.workers;
     let clock = LiveClock::start();
@@ -65,16 +62,127 @@ pub(super) fn run(
         output::print_to_stderr(&format!("phantomnet: listening on http://{address}\n"));
     }
     // Last: from here on frames come.
-    match AfXdpCapture::open(interface, &capture_params(config), workers, clock) {
-        Ok((capture, sources)) => judge(appliance, capture, sources, config, interrupt, others),
-        Err(error) => {
-            drop(appliance.run(NoFrames, others, |_| Some(error.to_string()), || ()));
-            Err(Failure::operation(error))
+    let refused = match backend {
+        Backend::AfPacket => None,
+        Backend::Auto | Backend::AfXdp => {
+            match AfXdpCapture::open(interface.clone(), &af_xdp_params(config), workers, clock) {
+                Ok((capture, sources)) => {
+                    let capture = Capture::AfXdp(Box::new(capture));
+                    return judge(appliance, capture, sources, config, interrupt, others);
+                }
+                Err(error) => Some(error),
+            }
+        }
+    };
+    match refused {
+        // Where another program decides what becomes of frames, a copy of what it leaves is not what was asked for.
+        Some(error) if backend == Backend::AfXdp || error.is_of_another_program() => {
+            return give_up(appliance, others, &error);
+        }
+        Some(error) => tracing::warn!(%error, "no AF_XDP here: frames are copied by AF_PACKET"),
+        None => {}
+    }
+    let params = af_packet_params(config, &interface);
+    match AfPacketCapture::open(interface, &params, workers, clock) {
+        Ok((capture, sources)) => {
+            let capture = Capture::AfPacket(capture);
+            judge(appliance, capture, sources, config, interrupt, others)
+        }
+        Err(error) => give_up(appliance, others, &error),
+    }
+}
+
+/// By which kind of socket the frames of an interface are received: the interface of the default route is left to this machine, unless
+/// that is asked for.
+fn backend(capture: &CaptureParams, name: &str) -> Result<Backend, Failure> {
+    let harms = has_default_route(name) && !capture.force;
+    match capture.backend {
+        Backend::Auto if harms => Ok(Backend::AfPacket),
+        Backend::AfXdp if harms => Err(Failure::configuration(format!(
+            "{name} has the default route: AF_XDP takes its frames away from this machine, and whoever reaches it through {name} is cut off; capture.backend = \"af_packet\" copies them, capture.force = true takes them all the same"
+        ))),
+        backend => Ok(backend),
+    }
+}
+
+/// Ends what has started already in order.
+fn give_up(
+    appliance: Appliance,
+    others: Vec<&mut dyn Sink>,
+    error: &dyn std::fmt::Display,
+) -> Result<(), Failure> {
+    drop(appliance.run(NoFrames, others, |_| Some(error.to_string()), || ()));
+    Err(Failure::operation(error))
+}
+
+/// An interface that is captured, by whichever kind of socket.
+#[derive(Debug)]
+enum Capture {
+    AfXdp(Box<AfXdpCapture>),
+    AfPacket(AfPacketCapture),
+}
+
+impl Capture {
+    fn interface(&self) -> &Interface {
+        match self {
+            Self::AfXdp(capture) => capture.interface(),
+            Self::AfPacket(capture) => capture.interface(),
+        }
+    }
+
+    const fn backend(&self) -> &'static str {
+        match self {
+            Self::AfXdp(_) => "af_xdp",
+            Self::AfPacket(_) => "af_packet",
+        }
+    }
+
+    fn mode(&self) -> &'static str {
+        match self {
+            Self::AfXdp(capture) => capture.mode().name(),
+            Self::AfPacket(_) => "copy",
+        }
+    }
+
+    fn status(&mut self) -> Result<Vec<QueueStatus>, String> {
+        match self {
+            Self::AfXdp(capture) => capture.status().map_err(|error| error.to_string()),
+            Self::AfPacket(capture) => capture.status().map_err(|error| error.to_string()),
+        }
+    }
+
+    /// Lets no further frame in.
+    fn stop(&mut self) {
+        match self {
+            Self::AfXdp(capture) => capture.stop(UNDER_WAY),
+            Self::AfPacket(capture) => {
+                if let Err(error) = capture.stop() {
+                    tracing::error!(%error, "packet sockets can't be stopped");
+                }
+            }
         }
     }
 }
 
-fn capture_params(config: &Config) -> AfXdpParams {
+/// Bytes of a ring's block of packet sockets: room for the longest frame, and for many of the usual length.
+const BLOCK_BYTES: u32 = 1 << 18;
+
+/// After how many milliseconds a packet socket hands over a block that is not full.
+const RETIRE_MILLIS: u32 = 2;
+
+/// As many bytes as there would be places for frames.
+fn af_packet_params(config: &Config, interface: &Interface) -> AfPacketParams {
+    let bytes = u64::from(config.capture.frames) * 2_048;
+    let blocks = u32::try_from(bytes / u64::from(BLOCK_BYTES)).unwrap_or(u32::MAX).max(4);
+    AfPacketParams {
+        blocks,
+        block_bytes: BLOCK_BYTES,
+        retire_millis: RETIRE_MILLIS,
+        ..AfPacketParams::on(interface.index)
+    }
+}
+
+fn af_xdp_params(config: &Config) -> AfXdpParams {
     let capture = &config.capture;
     AfXdpParams {
         modes: capture.modes.clone(),
@@ -89,17 +197,18 @@ fn capture_params(config: &Config) -> AfXdpParams {
 }
 
 /// Runs the data path while the interface is watched.
-fn judge(
+fn judge<P: Port>(
     appliance: Appliance,
-    capture: AfXdpCapture,
-    sources: Vec<LiveSource<XskPort>>,
+    capture: Capture,
+    sources: Vec<LiveSource<P>>,
     config: &Config,
     interrupt: &Interrupt,
     others: Vec<&mut dyn Sink>,
 ) -> Result<(), Failure> {
     tracing::info!(
         interface = capture.interface().name,
-        mode = capture.mode().name(),
+        backend = capture.backend(),
+        mode = capture.mode(),
         queues = capture.interface().queues,
         workers = sources.len(),
         "frames are received"
@@ -143,44 +252,44 @@ fn last_status(ended: &Sender<()>, status: &Receiver<Vec<QueueStatus>>) -> Vec<Q
 
 /// Shows what the kernel counts until the workers have ended, and stops the capture when the sensor is told to end.
 fn watch(
-    mut capture: AfXdpCapture,
+    mut capture: Capture,
     board: &Board<CaptureStatus>,
     interrupt: &Interrupt,
     end: &Receiver<()>,
 ) -> Vec<QueueStatus> {
     let mut shown = Instant::now();
     let mut stopped = false;
-    show(&capture, board);
+    show(&mut capture, board);
     loop {
         if interrupt.was_asked() && !stopped {
             stopped = true;
-            capture.stop(UNDER_WAY);
+            capture.stop();
         }
         if shown.elapsed() >= SHOW_EVERY {
             shown = Instant::now();
-            show(&capture, board);
+            show(&mut capture, board);
         }
         match end.recv_timeout(LOOK_EVERY) {
             Err(RecvTimeoutError::Timeout) => {}
             Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
         }
     }
-    show(&capture, board).unwrap_or_default()
+    show(&mut capture, board).unwrap_or_default()
 }
 
 /// Shows what is known of the interface.
-fn show(capture: &AfXdpCapture, board: &Board<CaptureStatus>) -> Option<Vec<QueueStatus>> {
+fn show(capture: &mut Capture, board: &Board<CaptureStatus>) -> Option<Vec<QueueStatus>> {
     let queues = match capture.status() {
         Ok(queues) => queues,
         Err(error) => {
-            board.change(|status| status.fault = Some(error.to_string()));
+            board.change(|status| status.fault = Some(error));
             return None;
         }
     };
     let interface = InterfaceStatus {
         name: capture.interface().name.clone(),
-        backend: "af_xdp",
-        mode: capture.mode().name(),
+        backend: capture.backend(),
+        mode: capture.mode(),
         queues: queues.clone(),
     };
     board.change(|status| status.interface = Some(interface));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::capture::af_xdp::{IGNORED_MAX, Mode, NoSocket};
 
 use super::error::Broken;
-use super::params::CaptureParams;
+use super::params::{Backend, CaptureParams};
 use super::raw::RawCapture;
 
 /// The longest name of an interface, bytes (`IFNAMSIZ`, less the zero at the end).
@@ -31,6 +31,7 @@ pub(super) fn capture(raw: &RawCapture) -> Result<CaptureParams, Broken> {
     }
     Ok(CaptureParams {
         interface: interface(&raw.interface)?,
+        backend: backend(&raw.backend)?,
         modes: modes(&raw.modes, &raw.require)?,
         frames,
         busy_poll_micros,
@@ -52,6 +53,18 @@ fn interface(name: &str) -> Result<Option<String>, Broken> {
         return Err(Broken::new("capture.interface", rule, "\"eth1\""));
     }
     Ok(Some(name.to_owned()))
+}
+
+fn backend(name: &str) -> Result<Backend, Broken> {
+    match name {
+        "auto" => Ok(Backend::Auto),
+        "af_xdp" => Ok(Backend::AfXdp),
+        "af_packet" => Ok(Backend::AfPacket),
+        _ => {
+            let rule = "be \"auto\", \"af_xdp\" or \"af_packet\"";
+            Err(Broken::new("capture.backend", rule, "\"auto\""))
+        }
+    }
 }
 
 /// The modes that may be tried, in their order: the one that is required alone, if one is.

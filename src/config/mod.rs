@@ -24,8 +24,8 @@ use crate::verdict::PolicyParams;
 
 pub use error::{Broken, ConfigError, Fault};
 pub use params::{
-    CaptureParams, DecoyParams, EventSettings, FeatureParams, HttpParams, LogFormat, LogLevel,
-    LogParams, ModelParams, Origin, ReplayParams, RuleParams, SOURCES_MAX, SOURCES_MIN,
+    Backend, CaptureParams, DecoyParams, EventSettings, FeatureParams, HttpParams, LogFormat,
+    LogLevel, LogParams, ModelParams, Origin, ReplayParams, RuleParams, SOURCES_MAX, SOURCES_MIN,
     SensorParams, SourceParams, StoreParams, StoreUrl, Unsupported, WORKERS_MAX, WorkerParams,
 };
 

@@ -16,11 +16,24 @@ use crate::store::{Location, RetentionParams};
 
 pub use crate::logs::{LogFormat, LogLevel, LogParams};
 
+/// By which kind of socket frames are received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// `AF_XDP` where that works and does no harm, else `AF_PACKET`.
+    Auto,
+    /// `AF_XDP`: frames are taken away from the machine.
+    AfXdp,
+    /// `AF_PACKET`: frames are copied.
+    AfPacket,
+}
+
 /// Which interface is captured, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CaptureParams {
     /// Its name, where one is named.
     pub interface: Option<String>,
+    /// By which kind of socket.
+    pub backend: Backend,
     /// Modes that will do, the best first.
     pub modes: Vec<Mode>,
     /// Places for frames on each queue: a power of two.

@@ -40,6 +40,7 @@ pub(super) struct RawConfig {
 pub(super) struct RawCapture {
     /// Empty: none.
     pub(super) interface: String,
+    pub(super) backend: String,
     pub(super) modes: Vec<String>,
     /// Empty: any of the modes.
     pub(super) require: String,
@@ -57,6 +58,7 @@ impl Default for RawCapture {
     fn default() -> Self {
         Self {
             interface: String::new(),
+            backend: "auto".to_owned(),
             modes: Mode::ALL.map(|mode| mode.name().to_owned()).into(),
             require: String::new(),
             frames: 4_096,

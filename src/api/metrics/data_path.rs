@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::page::{Counted, Page};
 use crate::api::{CaptureStatus, InterfaceStatus};
-use crate::capture::af_xdp::QueueStatus;
+use crate::capture::live::QueueStatus;
 use crate::collect::CollectorStats;
 use crate::counters::{Counters, LATENCY_NANOS_BOUNDS, Latency, Published};
 use crate::decode::Reason;

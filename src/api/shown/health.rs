@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::super::{CaptureStatus, InterfaceStatus, Live};
 use super::version_text;
-use crate::capture::af_xdp::QueueStatus;
+use crate::capture::live::QueueStatus;
 use crate::store::writer::WriterStats;
 
 /// How it is.

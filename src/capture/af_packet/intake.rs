@@ -45,13 +45,18 @@ impl Intake {
         Self { ring, snap_bytes, block: 0, reached: None, finish, taken: 0, unreadable: 0 }
     }
 
-    /// Fills the batch as far as there are frames. A block is given back as soon as its last frame is taken.
-    pub(super) fn fill(&mut self, batch: &mut Batch) {
+    /// Fills the batch as far as there are frames. A block is given back as soon as its last frame is taken. `time_of` makes of the
+    /// time that the kernel states the one that a frame bears.
+    pub(super) fn fill(
+        &mut self,
+        batch: &mut Batch,
+        time_of: &mut dyn FnMut(Timestamp) -> Timestamp,
+    ) {
         // Each block at most once, however fast they come back.
         for _ in 0..self.ring.blocks() {
             let Some(block) = self.ring.block(self.block) else { break };
             let mut walk = Walk::new(block, self.snap_bytes, self.reached);
-            let stopped = self.finish.put_all(&mut walk, batch);
+            let stopped = self.finish.put_all(&mut walk, batch, time_of);
             self.reached = stopped;
             if stopped.is_some() {
                 break;
@@ -92,19 +97,24 @@ impl Intake {
 
 impl Finish {
     /// Puts what is left of a block into the batch. Where the batch was full before: what has to come next.
-    fn put_all(&mut self, walk: &mut Walk<'_>, batch: &mut Batch) -> Option<Place> {
+    fn put_all(
+        &mut self,
+        walk: &mut Walk<'_>,
+        batch: &mut Batch,
+        time_of: &mut dyn FnMut(Timestamp) -> Timestamp,
+    ) -> Option<Place> {
         loop {
             let before = walk.place();
             let packet = walk.next()?;
-            if !self.put(&packet, batch) {
+            if !self.put(&packet, batch, time_of(packet.time)) {
                 return Some(before);
             }
         }
     }
 
     /// Puts a frame into the batch. Returns whether it fitted.
-    fn put(&mut self, packet: &Packet<'_>, batch: &mut Batch) -> bool {
-        let time = packet.time.max(self.horizon);
+    fn put(&mut self, packet: &Packet<'_>, batch: &mut Batch, stated: Timestamp) -> bool {
+        let time = stated.max(self.horizon);
         let bytes = match packet.tag {
             Some(tag) => put_back(tag, packet.bytes, &mut self.tagged),
             None => packet.bytes,
@@ -113,7 +123,7 @@ impl Finish {
         let wire_length = packet.length.saturating_add(grown);
         let fitted = batch.push(time, wire_length, self.link, bytes);
         if fitted {
-            self.restamped += u64::from(packet.time < self.horizon);
+            self.restamped += u64::from(stated < self.horizon);
             self.horizon = time;
         }
         fitted

@@ -24,6 +24,7 @@
 
 mod block;
 mod calls;
+mod capture;
 mod error;
 mod intake;
 mod params;
@@ -34,6 +35,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
+pub use self::capture::AfPacketCapture;
 pub use self::error::AfPacketError;
 pub use self::params::{AfPacketParams, Fanout, SOCKETS_MAX};
 pub use self::socket::{Health, InterfaceState};

@@ -68,6 +68,12 @@ impl PacketSocket {
         Ok(socket)
     }
 
+    /// Another descriptor of the same socket.
+    pub(super) fn another_handle(&self) -> Result<Self, AfPacketError> {
+        let copied = self.0.try_clone();
+        copied.map(Self).map_err(AfPacketError::refused("give another handle of a socket"))
+    }
+
     /// Binds it to an interface, for all protocols. Returns what the interface's frames begin with.
     pub(super) fn bind(&self, interface: u32) -> Result<LinkType, AfPacketError> {
         let no_interface = AfPacketError::NoInterface { interface };

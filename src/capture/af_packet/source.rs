@@ -1,8 +1,11 @@
 //! The source of frames that a worker has.
 
+use std::os::fd::{AsFd as _, BorrowedFd};
+
 use super::AfPacketError;
 use super::intake::Intake;
 use super::socket::{Health, PacketSocket};
+use crate::capture::live::{Port, Stamper};
 use crate::capture::{Batch, FrameSource, Received};
 
 /// The frames of one socket.
@@ -62,6 +65,11 @@ impl AfPacketSource {
         }
     }
 
+    /// Another handle of the socket, for who watches over it. Whoever has one asks it alone what the kernel has counted.
+    pub(super) fn watch(&self) -> Result<PacketSocket, AfPacketError> {
+        self.socket.another_handle()
+    }
+
     /// Lets frames come.
     pub(super) fn listen(&self, snap_bytes: u32) -> Result<(), AfPacketError> {
         self.socket.listen(snap_bytes)
@@ -108,10 +116,23 @@ impl AfPacketSource {
     }
 }
 
+/// As one of the ports of a worker: its own numbers and its own end are then not asked for, and what the kernel counts is asked for by
+/// whoever watches.
+impl Port for AfPacketSource {
+    fn take(&mut self, batch: &mut Batch, stamper: &mut Stamper) -> usize {
+        self.intake.fill(batch, &mut |stated| stamper.next_at_realtime(stated.as_nanos()));
+        batch.len()
+    }
+
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
 impl FrameSource for AfPacketSource {
     fn receive(&mut self, batch: &mut Batch) -> Received {
         batch.begin(self.turn, self.next_sequence);
-        self.intake.fill(batch);
+        self.intake.fill(batch, &mut |stated| stated);
         if batch.is_empty() {
             let ended = self.stopped && self.intake.waiting() == 0;
             return if ended { Received::End } else { Received::Nothing };

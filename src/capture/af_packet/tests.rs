@@ -92,7 +92,7 @@ struct Given {
 /// The frames of the next turn.
 fn turn(intake: &mut Intake) -> Vec<Given> {
     let mut batch = Batch::new();
-    intake.fill(&mut batch);
+    intake.fill(&mut batch, &mut |stated| stated);
     let given = |frame: crate::capture::Frame<'_>| Given {
         nanos: frame.time.as_nanos(),
         wire_length: frame.wire_length,

@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use super::{
-    AfXdpError, AttachMode, PortParams, PortStatistics, PortWatch, ProgramParams, QUEUES_MAX,
-    QueueCounts, XdpProgram, XskPort, frame_bytes_for,
+    AfXdpError, AttachMode, PortParams, PortWatch, ProgramParams, QUEUES_MAX, XdpProgram, XskPort,
+    frame_bytes_for,
 };
 use crate::capture::interface::Interface;
-use crate::capture::live::{LiveClock, LiveSource, Port as _, Seat, SeatHolder, Stopper, seat};
+use crate::capture::live::{
+    LiveClock, LiveSource, Port as _, QueueStatus, Seat, SeatHolder, SocketStatistics, Stopper,
+    seat,
+};
 
 /// How frames reach the sockets, the best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,17 +62,6 @@ pub struct AfXdpParams {
     pub busy_poll_micros: u32,
     /// What the program is told.
     pub program: ProgramParams,
-}
-
-/// What is known of one queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QueueStatus {
-    /// Its number.
-    pub queue: u32,
-    /// What the program has counted.
-    pub counts: QueueCounts,
-    /// What its socket has counted.
-    pub statistics: PortStatistics,
 }
 
 /// An interface whose frames come in. Dropped, the program is detached.
@@ -179,7 +171,7 @@ impl AfXdpCapture {
         for queue in with_socket..=QUEUES_MAX {
             let counts = self.program.counts(queue)?;
             if counts.seen > 0 {
-                status.push(QueueStatus { queue, counts, statistics: PortStatistics::default() });
+                status.push(QueueStatus { queue, counts, statistics: SocketStatistics::default() });
             }
         }
         Ok(status)

@@ -14,11 +14,14 @@ pub enum AfXdpError {
     Load(String),
     /// Another program is attached.
     #[error(
-        "{interface} has an XDP program already, which is not replaced: `ip link show dev {interface}` names it, --replace replaces it"
+        "{interface} has an XDP program already ({}), which is not replaced: `bpftool prog show` says whose it is, `ip link set dev {interface} xdp off` takes it away",
+        numbered(.programs)
     )]
     Taken {
         /// The interface.
         interface: String,
+        /// The numbers of its programs.
+        programs: Vec<u32>,
     },
     /// The program can't be attached in this mode.
     #[error("{interface} takes no XDP program in {mode} mode: {source}")]
@@ -77,6 +80,19 @@ pub enum AfXdpError {
         /// The largest MTU that fits, bytes.
         fits: u32,
     },
+}
+
+fn numbered(programs: &[u32]) -> String {
+    let ids: Vec<String> = programs.iter().map(|id| format!("id {id}")).collect();
+    if ids.is_empty() { "its id is not known".to_owned() } else { ids.join(", ") }
+}
+
+impl AfXdpError {
+    /// Whether it is another program that decides what becomes of the frames.
+    #[must_use]
+    pub const fn is_of_another_program(&self) -> bool {
+        matches!(self, Self::Taken { .. })
+    }
 }
 
 /// What the kernel said, out of the layers of the library.

@@ -9,9 +9,7 @@ mod error;
 mod port;
 mod program;
 
-pub use self::capture::{AfXdpCapture, AfXdpParams, Mode, QueueStatus};
+pub use self::capture::{AfXdpCapture, AfXdpParams, Mode};
 pub use self::error::AfXdpError;
-pub use self::port::{PortParams, PortStatistics, PortWatch, XskPort, frame_bytes_for};
-pub use self::program::{
-    AttachMode, IGNORED_MAX, NoSocket, ProgramParams, QUEUES_MAX, QueueCounts, XdpProgram,
-};
+pub use self::port::{PortParams, PortWatch, XskPort, frame_bytes_for};
+pub use self::program::{AttachMode, IGNORED_MAX, NoSocket, ProgramParams, QUEUES_MAX, XdpProgram};

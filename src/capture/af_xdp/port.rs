@@ -17,7 +17,7 @@ use xdp::umem::{FrameSize, UmemCfgBuilder};
 use xdp::{CompletionRing, Packet, RingConfigBuilder, RxRing, Umem, WakableFillRing};
 
 use super::AfXdpError;
-use crate::capture::live::{Port, Stamper};
+use crate::capture::live::{Port, SocketStatistics, Stamper};
 use crate::capture::{Batch, LinkType, TURN_FRAMES_MAX};
 
 /// What the kernel keeps free before each frame (`XDP_PACKET_HEADROOM`), bytes.
@@ -49,30 +49,6 @@ pub struct PortParams {
     pub zero_copy: bool,
     /// Microseconds for which the kernel looks for frames on the worker's behalf (`SO_BUSY_POLL`); 0 for not at all.
     pub busy_poll_micros: u32,
-}
-
-/// What the kernel counts for one socket (`XDP_STATISTICS`).
-///
-/// In copy mode a frame that finds the fill ring empty is in `dropped` *and* in `fill_ring_empty`: the latter is a reason, never a term of a
-/// sum.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PortStatistics {
-    /// Frames dropped: no place to put them, or too long for one.
-    pub dropped: u64,
-    /// Frames dropped because the ring of received frames was full.
-    pub ring_full: u64,
-    /// Places that the kernel could not make sense of.
-    pub invalid_places: u64,
-    /// How often there was no place for a frame.
-    pub fill_ring_empty: u64,
-}
-
-impl PortStatistics {
-    /// Frames that came to the socket and were not received.
-    #[must_use]
-    pub const fn lost(&self) -> u64 {
-        self.dropped + self.ring_full
-    }
 }
 
 /// The bytes of a place that holds the frames of an interface with this MTU, and the largest frame that then fits.
@@ -310,14 +286,14 @@ pub struct PortWatch {
 }
 
 impl PortWatch {
-    /// What the kernel has counted since the socket was made.
+    /// What the kernel has counted since the socket was made (`XDP_STATISTICS`).
     ///
     /// # Errors
     ///
     /// When the kernel does not say.
-    pub fn statistics(&self) -> io::Result<PortStatistics> {
+    pub fn statistics(&self) -> io::Result<SocketStatistics> {
         let counted = sockopt::xdp_statistics(&self.descriptor)?;
-        Ok(PortStatistics {
+        Ok(SocketStatistics {
             dropped: counted.rx_dropped,
             ring_full: counted.rx_ring_full.unwrap_or(0),
             invalid_places: counted.rx_invalid_descs,

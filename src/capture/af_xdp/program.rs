@@ -14,6 +14,8 @@ use aya::{Ebpf, EbpfLoader};
 
 use super::AfXdpError;
 use super::error::kernel_error;
+use crate::capture::interface::Interface;
+use crate::capture::live::QueueCounts;
 
 /// Queues that can have a socket; `QUEUES_MAX` of the program.
 pub const QUEUES_MAX: u32 = 256;
@@ -70,51 +72,10 @@ pub struct ProgramParams {
     pub ignored: Vec<(IpAddr, u8)>,
 }
 
-/// What became of the frames of one queue.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct QueueCounts {
-    /// Frames that the program saw.
-    pub seen: u64,
-    /// Given to the socket of the queue.
-    pub redirected: u64,
-    /// Passed to the kernel's network stack, for want of a socket.
-    pub passed_no_socket: u64,
-    /// Dropped for want of a socket.
-    pub dropped_no_socket: u64,
-    /// Dropped because of an address in the list.
-    pub dropped_ignored: u64,
-}
-
-impl QueueCounts {
-    /// From the numbers in the order of the program's `struct queue_counts`.
-    const fn of(numbers: [u64; 5]) -> Self {
-        let [seen, redirected, passed_no_socket, dropped_no_socket, dropped_ignored] = numbers;
-        Self { seen, redirected, passed_no_socket, dropped_no_socket, dropped_ignored }
-    }
-
-    /// Frames that found no socket on their queue.
-    #[must_use]
-    pub const fn without_socket(&self) -> u64 {
-        self.passed_no_socket + self.dropped_no_socket
-    }
-
-    /// What is accounted for of the frames seen.
-    #[must_use]
-    pub const fn accounted(&self) -> u64 {
-        self.redirected + self.passed_no_socket + self.dropped_no_socket + self.dropped_ignored
-    }
-
-    /// Both together.
-    #[must_use]
-    pub const fn plus(self, other: Self) -> Self {
-        Self {
-            seen: self.seen + other.seen,
-            redirected: self.redirected + other.redirected,
-            passed_no_socket: self.passed_no_socket + other.passed_no_socket,
-            dropped_no_socket: self.dropped_no_socket + other.dropped_no_socket,
-            dropped_ignored: self.dropped_ignored + other.dropped_ignored,
-        }
-    }
+/// From the numbers in the order of the program's `struct queue_counts`.
+const fn queue_counts(numbers: [u64; 5]) -> QueueCounts {
+    let [seen, redirected, passed_no_socket, dropped_no_socket, dropped_ignored] = numbers;
+    QueueCounts { seen, redirected, passed_no_socket, dropped_no_socket, dropped_ignored }
 }
 
 /// The program in the kernel. Dropped, it is detached and gone; so it is when this process ends, however it ends.
@@ -224,7 +185,7 @@ impl XdpProgram {
             self.counts.get(&queue, 0).map_err(|error| map_error("counts", &error))?;
         Ok(of_processors
             .iter()
-            .fold(QueueCounts::default(), |sum, numbers| sum.plus(QueueCounts::of(*numbers))))
+            .fold(QueueCounts::default(), |sum, numbers| sum.plus(queue_counts(*numbers))))
     }
 }
 
@@ -261,10 +222,13 @@ fn map_error(map: &'static str, error: &aya::maps::MapError) -> AfXdpError {
 
 fn not_attached(interface: &str, mode: AttachMode, source: std::io::Error) -> AfXdpError {
     use rustix::io::Errno;
+    let known = Interface::find(interface).map(|found| found.xdp_programs);
     let interface = interface.to_owned();
     match Errno::from_io_error(&source) {
         // Attached in the same mode, or in the other one.
-        Some(Errno::BUSY | Errno::EXIST) => AfXdpError::Taken { interface },
+        Some(Errno::BUSY | Errno::EXIST) => {
+            AfXdpError::Taken { interface, programs: known.unwrap_or_default() }
+        }
         _ => AfXdpError::Attach { interface, mode: mode.name(), source },
     }
 }

@@ -1,5 +1,7 @@
 //! Packet time of a live capture.
 
+use std::time::Duration;
+
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::time::{NANOS_PER_SECOND, Timestamp};
@@ -51,6 +53,8 @@ fn read(clock: ClockId) -> i64 {
 pub struct Stamper {
     clock: LiveClock,
     horizon: Timestamp,
+    /// How long a frame can be under way after the time that it states.
+    lag_nanos: i64,
     /// When this turn began, and the one before.
     now: Timestamp,
     before: Timestamp,
@@ -61,11 +65,26 @@ pub struct Stamper {
 }
 
 impl Stamper {
-    /// A stamper whose horizon is now.
+    /// A stamper for frames that come as soon as they are seen.
     #[must_use]
     pub fn new(clock: LiveClock) -> Self {
+        Self::lagging(clock, Duration::ZERO)
+    }
+
+    /// A stamper for frames that come up to `lag` after the time that they state: its horizon is so much behind the clock.
+    #[must_use]
+    pub fn lagging(clock: LiveClock, lag: Duration) -> Self {
         let now = clock.now();
-        Self { clock, horizon: now, now, before: now, skew_nanos: None, frames: 0, given: 0 }
+        Self {
+            clock,
+            horizon: now,
+            lag_nanos: i64::try_from(lag.as_nanos()).unwrap_or(i64::MAX),
+            now,
+            before: now,
+            skew_nanos: None,
+            frames: 0,
+            given: 0,
+        }
     }
 
     /// No frame will be given an earlier time.
@@ -109,9 +128,10 @@ impl Stamper {
         self.not_before_horizon(stated)
     }
 
-    /// Ends a turn: what comes later is later than what came, and no earlier than the turn's beginning.
+    /// Ends a turn: what comes later is later than what came, and no earlier than the turn's beginning, less the lag.
     pub fn end(&mut self) {
-        self.horizon = self.horizon.plus_nanos(1).max(self.now);
+        let seen_by_now = self.now.plus_nanos(self.lag_nanos.saturating_neg());
+        self.horizon = self.horizon.plus_nanos(1).max(seen_by_now);
     }
 
     fn not_before_horizon(&mut self, stated: Timestamp) -> Timestamp {
@@ -170,7 +190,7 @@ mod tests {
         let mut stamper = Stamper::new(LiveClock::start());
         stamper.begin();
         stamper.end();
-        std::thread::sleep(std::time::Duration::from_millis(2));
+        std::thread::sleep(Duration::from_millis(2));
         stamper.begin();
         stamper.expect(4);
         let times: Vec<i64> = (0..4).map(|_| nanos(stamper.next_in_row())).collect();

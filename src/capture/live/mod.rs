@@ -6,10 +6,12 @@
 mod clock;
 mod seat;
 mod source;
+mod status;
 
 pub use self::clock::{LiveClock, Stamper};
 pub use self::seat::{Seat, SeatHolder, seat};
 pub use self::source::{LiveSource, Stopper};
+pub use self::status::{QueueCounts, QueueStatus, SocketStatistics};
 
 use std::os::fd::BorrowedFd;
 

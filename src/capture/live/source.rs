@@ -56,10 +56,23 @@ impl<P: Port> LiveSource<P> {
         stopper: Stopper,
         seats: Vec<Seat<P>>,
     ) -> Self {
+        Self::lagging(me, workers, clock, Duration::ZERO, stopper, seats)
+    }
+
+    /// The same, of ports whose frames come up to `lag` after the time that they state.
+    #[must_use]
+    pub fn lagging(
+        me: usize,
+        workers: usize,
+        clock: LiveClock,
+        lag: Duration,
+        stopper: Stopper,
+        seats: Vec<Seat<P>>,
+    ) -> Self {
         Self {
             seats,
             next: 0,
-            stamper: Stamper::new(clock),
+            stamper: Stamper::lagging(clock, lag),
             stopper,
             rounds_left: ROUNDS_AFTER_STOP,
             turn: 0,
