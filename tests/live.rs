@@ -22,14 +22,14 @@ use crate::support;
 const KEY: &str = "000102030405060708090a0b0c0d0e0f";
 
 /// A sensor in the namespace of its wire.
-struct Sensor {
+pub(crate) struct Sensor {
     child: Child,
     folder: tempfile::TempDir,
 }
 
 impl Sensor {
     /// `capture` is what the configuration says of the capture, beside what lets a slow build take its time.
-    fn start(wire: &Wire, capture: &str) -> Self {
+    pub(crate) fn start(wire: &Wire, capture: &str) -> Self {
         let folder = support::folder();
         let config = folder.path().join("sensor.toml");
         let text = format!(
@@ -53,20 +53,30 @@ impl Sensor {
         sensor
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     fn wait_for(&self, message: &str) {
+        self.wait_until_said(message, 1);
+    }
+
+    /// Waits until the log has so many lines with this message.
+    pub(crate) fn wait_until_said(&self, message: &str, times: usize) {
         let began = Instant::now();
-        while !self.log().contains(message) {
+        while self.log().matches(message).count() < times {
             assert!(began.elapsed() < Duration::from_secs(60), "{message}: {}", self.log());
             std::thread::sleep(Duration::from_millis(10));
         }
     }
 
     /// Ends it as systemd would.
-    fn stop(mut self) -> Stopped {
+    pub(crate) fn stop(mut self) -> Stopped {
         let asked = Instant::now();
         support::signal("TERM", self.child.id());
         let status = self.child.wait().unwrap();
@@ -85,11 +95,11 @@ impl Sensor {
 }
 
 /// What a sensor leaves.
-struct Stopped {
+pub(crate) struct Stopped {
     /// What it has judged.
-    rows: Vec<Row>,
-    audit: Value,
-    log: String,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) audit: Value,
+    pub(crate) log: String,
 }
 
 /// The build for release where there is one: frames do not wait for a slow one.
@@ -102,7 +112,7 @@ fn program(wire: &Wire) -> Command {
 
 /// One line of a dump of features.
 #[derive(Clone, Debug, PartialEq)]
-struct Row {
+pub(crate) struct Row {
     packet: u64,
     time: i64,
     /// Addresses, ports, protocol.

@@ -27,6 +27,7 @@ mod metrics; // figures, read by another parser, held against the manual and the
 mod oracle; // that oracle
 mod openapi; // the committed contract against the handlers
 mod killed; // kill -9 in mid-run: nothing doubled, the loss stated
+mod life; // an interface goes down, is deleted, made again, gets more queues
 mod live; // a sensor on a wire: frame by frame, and judged as in a replay of the same frames
 mod makefile; // the program is built, then shown
 mod outage; // the database goes away, and nothing is lost

@@ -81,6 +81,8 @@ pub struct CaptureStatus {
     pub delivered: Option<u64>,
     /// What is wrong with it.
     pub fault: Option<String>,
+    /// How long no frames could come because the interface was down or gone, and that had ended, nanoseconds.
+    pub gap_nanos: u64,
     /// What the kernel says of the interface, where it is one.
     pub interface: Option<InterfaceStatus>,
 }

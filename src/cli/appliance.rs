@@ -130,6 +130,7 @@ impl Appliance {
                 running: true,
                 delivered: None,
                 fault: None,
+                gap_nanos: 0,
                 interface: None,
             }),
         };
@@ -240,7 +241,7 @@ pub(super) struct DataPath<'a> {
 }
 
 /// Tells those who watch.
-fn notice(live: &Live, kind: NoticeKind, text: &str) {
+pub(super) fn notice(live: &Live, kind: NoticeKind, text: &str) {
     live.events.publish_notice(Notice { at: setup::now(), kind, text: text.into() });
 }
 

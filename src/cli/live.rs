@@ -5,18 +5,18 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::appliance::{Appliance, Attended, DataPath, Plan};
+use super::appliance::{Appliance, Attended, DataPath, Plan, notice};
 use super::complaints::{fail_on, sums_and_sinks};
 use super::interrupt::Interrupt;
 use super::watchdog::Watchdog;
 use super::{Failure, output, setup, store};
-use crate::api::{CaptureStatus, InterfaceStatus};
+use crate::api::{self, CaptureStatus, InterfaceStatus};
 use crate::capture::af_packet::{AfPacketCapture, AfPacketParams};
 use crate::capture::af_xdp::{AfXdpCapture, AfXdpParams, ProgramParams};
 use crate::capture::interface::{Interface, has_default_route};
-use crate::capture::live::{LiveClock, LiveSource, Port, QueueStatus};
+use crate::capture::live::{Change, LiveClock, LiveSource, Port, QueueStatus};
 use crate::capture::{Batch, FrameSource, Received};
-use crate::collect::Sink;
+use crate::collect::{NoticeKind, Sink};
 use crate::config::{Backend, CaptureParams, Config};
 use crate::event::{Board, StageSum};
 use crate::latest::Publisher;
@@ -29,8 +29,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How long frames can be on their way from the program to their ring: the rest of the batch that the kernel was at.
 const UNDER_WAY: Duration = Duration::from_millis(5);
 
-/// How often what the kernel has counted is shown.
-const SHOW_EVERY: Duration = Duration::from_millis(250);
+/// How often the interface is looked at, and what the kernel has counted is shown.
+const LOOK_AT_INTERFACE_EVERY: Duration = Duration::from_millis(250);
 
 /// Judges the frames of an interface until the sensor is told to end.
 ///
@@ -65,7 +65,7 @@ pub(super) fn run(
     let refused = match backend {
         Backend::AfPacket => None,
         Backend::Auto | Backend::AfXdp => {
-            match AfXdpCapture::open(interface.clone(), &af_xdp_params(config), workers, clock) {
+            match AfXdpCapture::open(interface.clone(), af_xdp_params(config), workers, clock) {
                 Ok((capture, sources)) => {
                     let capture = Capture::AfXdp(Box::new(capture));
                     return judge(appliance, capture, sources, config, interrupt, others);
@@ -83,7 +83,7 @@ pub(super) fn run(
         None => {}
     }
     let params = af_packet_params(config, &interface);
-    match AfPacketCapture::open(interface, &params, workers, clock) {
+    match AfPacketCapture::open(interface, params, workers, clock) {
         Ok((capture, sources)) => {
             let capture = Capture::AfPacket(capture);
             judge(appliance, capture, sources, config, interrupt, others)
@@ -141,6 +141,13 @@ impl Capture {
         match self {
             Self::AfXdp(capture) => capture.mode().name(),
             Self::AfPacket(_) => "copy",
+        }
+    }
+
+    fn look(&mut self) -> Vec<Change> {
+        match self {
+            Self::AfXdp(capture) => capture.look(),
+            Self::AfPacket(capture) => capture.look(),
         }
     }
 
@@ -214,7 +221,7 @@ fn judge<P: Port>(
         "frames are received"
     );
     let live = Live { patience: config.capture.patience };
-    let board = appliance.live().capture.clone();
+    let shown = appliance.live().clone();
     let watchdog = Watchdog::start(appliance.live().workers.clone())?;
     let (ended, end) = channel();
     let (status_out, status) = channel();
@@ -222,7 +229,7 @@ fn judge<P: Port>(
     let appliance_ended = thread::scope(|scope| {
         let watch = move || {
             // Nobody who would want to know is gone before.
-            drop(status_out.send(watch(capture, &board, interrupt, &end)));
+            drop(status_out.send(watch(capture, &shown, interrupt, &end)));
         };
         let watching = thread::Builder::new().name("capture".to_owned()).spawn_scoped(scope, watch);
         watching.map_err(|error| Failure::operation(format!("thread capture: {error}")))?;
@@ -250,31 +257,69 @@ fn last_status(ended: &Sender<()>, status: &Receiver<Vec<QueueStatus>>) -> Vec<Q
     status.recv().unwrap_or_default()
 }
 
-/// Shows what the kernel counts until the workers have ended, and stops the capture when the sensor is told to end.
+/// Watches over the interface until the workers have ended, and stops the capture when the sensor is told to end.
 fn watch(
     mut capture: Capture,
-    board: &Board<CaptureStatus>,
+    live: &api::Live,
     interrupt: &Interrupt,
     end: &Receiver<()>,
 ) -> Vec<QueueStatus> {
-    let mut shown = Instant::now();
+    let mut looked = Instant::now();
+    let mut gap = Gap::default();
     let mut stopped = false;
-    show(&mut capture, board);
+    show(&mut capture, &live.capture);
     loop {
         if interrupt.was_asked() && !stopped {
             stopped = true;
             capture.stop();
         }
-        if shown.elapsed() >= SHOW_EVERY {
-            shown = Instant::now();
-            show(&mut capture, board);
+        if looked.elapsed() >= LOOK_AT_INTERFACE_EVERY && !stopped {
+            looked = Instant::now();
+            for change in capture.look() {
+                gap.tell(&change, live);
+            }
+            show(&mut capture, &live.capture);
         }
         match end.recv_timeout(LOOK_EVERY) {
             Err(RecvTimeoutError::Timeout) => {}
             Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
         }
     }
-    show(&mut capture, board).unwrap_or_default()
+    show(&mut capture, &live.capture).unwrap_or_default()
+}
+
+/// Since when no frames can come.
+#[derive(Debug, Default)]
+struct Gap(Option<Instant>);
+
+impl Gap {
+    /// Tells whoever watches, and writes down how long it was.
+    fn tell(&mut self, change: &Change, live: &api::Live) {
+        match change {
+            Change::Lost(_) => {
+                self.0.get_or_insert_with(Instant::now);
+                tracing::warn!("{change}: no frames come");
+                notice(live, NoticeKind::CaptureLost, &change.to_string());
+                live.capture.change(|status| status.fault = Some(change.to_string()));
+            }
+            Change::Back { .. } => {
+                let took = self.0.take().map(|since| since.elapsed()).unwrap_or_default();
+                let text = format!("{change}, after {:.1} s without", took.as_secs_f64());
+                tracing::warn!("{text}");
+                notice(live, NoticeKind::CaptureBack, &text);
+                let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+                live.capture.change(|status| {
+                    status.fault = None;
+                    status.gap_nanos = status.gap_nanos.saturating_add(nanos);
+                });
+            }
+            Change::Queues(_) => tracing::info!("{change}"),
+            Change::Refused(_) => {
+                tracing::error!("{change}");
+                live.capture.change(|status| status.fault = Some(change.to_string()));
+            }
+        }
+    }
 }
 
 /// Shows what is known of the interface.

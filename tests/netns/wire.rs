@@ -43,16 +43,18 @@ impl Wire {
     /// The same, for frames of up to 14 + `mtu` bytes.
     pub(crate) fn with_mtu(queues: usize, mtu: u32) -> Self {
         let (sensor, sender) = (Namespace::new("sensor"), Namespace::new("sender"));
-        let count = queues.to_string();
-        let queue_options = ["numrxqueues", &count, "numtxqueues", &count];
-        let near = ["link", "add", "name", "mirror0", "netns", sensor.name()];
-        let far = ["type", "veth", "peer", "name", "sender0", "netns", sender.name()];
-        let add = near.into_iter().chain(queue_options).chain(far).chain(queue_options);
-        sensor.ip(add);
+        add_pair(&sensor, &sender, queues);
         Self {
             sensor: End::set_up(sensor, "mirror0", queues, mtu),
             sender: End::set_up(sender, "sender0", queues, mtu),
         }
+    }
+
+    /// The same wire once more, after its devices were deleted: devices of the same names, which are other ones.
+    pub(crate) fn make_again(&mut self) {
+        add_pair(&self.sensor.namespace, &self.sender.namespace, self.sensor.queues);
+        self.sensor.bring_up(1_500);
+        self.sender.bring_up(1_500);
     }
 
     /// Where the sensor listens.
@@ -71,6 +73,16 @@ impl Wire {
     }
 }
 
+/// A pair of devices, one in each namespace.
+fn add_pair(sensor: &Namespace, sender: &Namespace, queues: usize) {
+    let count = queues.to_string();
+    let queue_options = ["numrxqueues", &count, "numtxqueues", &count];
+    let near = ["link", "add", "name", "mirror0", "netns", sensor.name()];
+    let far = ["type", "veth", "peer", "name", "sender0", "netns", sender.name()];
+    let add = near.into_iter().chain(queue_options).chain(far).chain(queue_options);
+    sensor.ip(add);
+}
+
 impl Drop for Wire {
     fn drop(&mut self) {
         // A socket that is still open would keep its namespace, and with it the device, although the name has gone.
@@ -82,13 +94,19 @@ impl Drop for Wire {
 
 impl End {
     fn set_up(namespace: Namespace, device: &'static str, queues: usize, mtu: u32) -> Self {
+        let mut end = Self { namespace, device, index: 0, queues };
+        end.bring_up(mtu);
+        end
+    }
+
+    fn bring_up(&mut self, mtu: u32) {
+        let device = self.device;
         let joins_nothing = ["-K", device, "gro", "off", "lro", "off"];
-        crate::support::run_well(namespace.command("ethtool").args(joins_nothing));
+        crate::support::run_well(self.namespace.command("ethtool").args(joins_nothing));
         let mtu = mtu.to_string();
         let quiet = ["arp", "off", "multicast", "off", "mtu", &mtu, "up"];
-        namespace.ip(["link", "set", device].into_iter().chain(quiet));
-        let index = namespace.enter(|| LinkSocket::index_of(device));
-        Self { namespace, device, index, queues }
+        self.namespace.ip(["link", "set", device].into_iter().chain(quiet));
+        self.index = self.namespace.enter(|| LinkSocket::index_of(device));
     }
 
     /// The name of its namespace.

@@ -50,6 +50,11 @@ pub(super) fn capture(page: &mut Page<'_>, status: &CaptureStatus) -> fmt::Resul
         "Frames delivered, as the source of frames counts them; none where it does not",
         status.delivered.map(|delivered| ([], delivered)),
     )?;
+    page.counters_of_seconds(
+        "phantomnet_capture_gap_seconds_total",
+        "How long no frames could come because the interface was down or gone; counted when that ends",
+        [([], status.gap_nanos)],
+    )?;
     interface(page, status.interface.as_ref())
 }
 

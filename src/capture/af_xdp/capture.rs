@@ -1,5 +1,6 @@
 //! All queues of an interface: the program, a socket on each queue, and a source of frames for each worker.
 
+use std::io;
 use std::time::Duration;
 
 use super::{
@@ -8,8 +9,8 @@ use super::{
 };
 use crate::capture::interface::Interface;
 use crate::capture::live::{
-    LiveClock, LiveSource, Port as _, QueueStatus, Seat, SeatHolder, SocketStatistics, Stopper,
-    seat,
+    Change, LiveClock, LiveSource, Port as _, QueueStatus, Seat, SeatHolder, SocketStatistics,
+    Stopper, Todo, Watched, seat,
 };
 
 /// How frames reach the sockets, the best first.
@@ -64,22 +65,33 @@ pub struct AfXdpParams {
     pub program: ProgramParams,
 }
 
+/// Places for queues that are added later, beside as many as there are at the start.
+const SPARE_PLACES: u32 = 4;
+
 /// An interface whose frames come in. Dropped, the program is detached.
 #[derive(Debug)]
 pub struct AfXdpCapture {
     // Before the sockets: a program that is attached while sockets close is known to fault some cards.
     program: XdpProgram,
+    /// A place for each queue, served or not.
     queues: Vec<Queue>,
-    interface: Interface,
+    watched: Watched,
+    params: AfXdpParams,
     mode: Mode,
+    frame_bytes: u32,
     stopper: Stopper,
 }
 
+/// A place for a queue.
 #[derive(Debug)]
 struct Queue {
     number: u32,
-    watch: PortWatch,
-    _seat: SeatHolder<XskPort>,
+    seat: SeatHolder<XskPort>,
+    /// The socket that is seated.
+    watch: Option<PortWatch>,
+    is_recalled: bool,
+    /// What the sockets before this one have counted.
+    before: SocketStatistics,
 }
 
 impl AfXdpCapture {
@@ -90,17 +102,44 @@ impl AfXdpCapture {
     /// When it can't be captured in any of the modes.
     pub fn open(
         interface: Interface,
-        params: &AfXdpParams,
+        params: AfXdpParams,
         workers: usize,
         clock: LiveClock,
     ) -> Result<(Self, Vec<LiveSource<XskPort>>), AfXdpError> {
-        let (frame_bytes, _) = frame_bytes_for(&interface.name, interface.mtu)?;
+        let stopper = Stopper::default();
+        let mut seats: Vec<Vec<Seat<XskPort>>> = (0..workers).map(|_| Vec::new()).collect();
+        let places = interface.queues.saturating_mul(2).max(interface.queues + SPARE_PLACES);
+        let mut queues = Vec::new();
+        for number in 0..places.min(QUEUES_MAX) {
+            let (holder, seat) = seat();
+            queues.push(Queue::empty(number, holder));
+            if let Some(seats) = seats.get_mut(number as usize % workers) {
+                seats.push(seat);
+            }
+        }
+        let mut capture = Self {
+            program: XdpProgram::load(&params.program)?,
+            queues,
+            watched: Watched::new(interface.clone()),
+            params,
+            mode: Mode::Generic,
+            frame_bytes: 0,
+            stopper: stopper.clone(),
+        };
+        capture.receive(&interface)?;
+        let source = |(me, seats)| LiveSource::new(me, workers, clock, stopper.clone(), seats);
+        let sources = seats.into_iter().enumerate().map(source).collect();
+        Ok((capture, sources))
+    }
+
+    /// Brings sockets for all queues of an interface, in the first mode that works, and attaches the program.
+    fn receive(&mut self, interface: &Interface) -> Result<(), AfXdpError> {
+        (self.frame_bytes, _) = frame_bytes_for(&interface.name, interface.mtu)?;
         let mut refused = None;
-        for mode in &params.modes {
-            match bound(&interface, params, *mode, frame_bytes) {
-                Ok((program, ports)) => {
-                    return Self::seated(interface, *mode, program, ports, workers, clock);
-                }
+        for mode in self.params.modes.clone() {
+            self.mode = mode;
+            match self.bind_all(interface) {
+                Ok(ports) => return self.seat_all(interface, ports),
                 Err(error @ AfXdpError::Taken { .. }) => return Err(error),
                 Err(error) => refused = Some(error),
             }
@@ -108,35 +147,38 @@ impl AfXdpCapture {
         Err(refused.unwrap_or_else(|| AfXdpError::Load("no mode is allowed".to_owned())))
     }
 
-    fn seated(
-        interface: Interface,
-        mode: Mode,
-        program: XdpProgram,
-        ports: Vec<XskPort>,
-        workers: usize,
-        clock: LiveClock,
-    ) -> Result<(Self, Vec<LiveSource<XskPort>>), AfXdpError> {
-        let stopper = Stopper::default();
-        let mut seats: Vec<Vec<Seat<XskPort>>> = (0..workers).map(|_| Vec::new()).collect();
-        let mut queues = Vec::with_capacity(ports.len());
-        for (number, port) in (0..).zip(ports) {
-            let no_descriptor = |source| AfXdpError::Bind {
-                interface: interface.name.clone(),
-                queue: number,
-                source,
-            };
-            let watch = port.watch().map_err(no_descriptor)?;
-            let (mut holder, seat) = seat();
-            // An empty seat takes a port.
-            drop(holder.offer(port));
-            queues.push(Queue { number, watch, _seat: holder });
-            if let Some(seats) = seats.get_mut(number as usize % workers) {
-                seats.push(seat);
-            }
+    fn bind_all(&mut self, interface: &Interface) -> Result<Vec<XskPort>, AfXdpError> {
+        let mut ports = Vec::new();
+        for queue in 0..interface.queues.min(self.places()) {
+            ports.push(self.bind(interface, queue)?);
         }
-        let source = |(me, seats)| LiveSource::new(me, workers, clock, stopper.clone(), seats);
-        let sources = seats.into_iter().enumerate().map(source).collect();
-        Ok((Self { program, queues, interface, mode, stopper }, sources))
+        // Last: every frame that it sees finds its socket.
+        self.program.attach(&interface.name, interface.index, self.mode.attach())?;
+        Ok(ports)
+    }
+
+    /// A socket on a queue, where the program finds it.
+    fn bind(&mut self, interface: &Interface, queue: u32) -> Result<XskPort, AfXdpError> {
+        let params = PortParams {
+            frames: self.params.frames,
+            frame_bytes: self.frame_bytes,
+            zero_copy: self.mode == Mode::ZeroCopy,
+            busy_poll_micros: self.params.busy_poll_micros,
+        };
+        let port = XskPort::bind(&interface.name, interface.index, queue, &params)?;
+        self.program.give_socket(queue, port.descriptor())?;
+        Ok(port)
+    }
+
+    fn seat_all(&mut self, interface: &Interface, ports: Vec<XskPort>) -> Result<(), AfXdpError> {
+        for (place, port) in self.queues.iter_mut().zip(ports) {
+            place.give(port).map_err(|source| no_descriptor(interface, place.number, source))?;
+        }
+        Ok(())
+    }
+
+    fn places(&self) -> u32 {
+        u32::try_from(self.queues.len()).unwrap_or(QUEUES_MAX)
     }
 
     /// The mode in force.
@@ -145,10 +187,66 @@ impl AfXdpCapture {
         self.mode
     }
 
-    /// The interface as it was when it was opened.
+    /// The interface as it was last seen.
     #[must_use]
     pub const fn interface(&self) -> &Interface {
-        &self.interface
+        &self.watched.interface
+    }
+
+    /// Looks what has become of the interface, and does what is to be done: dead sockets are taken away, a new interface of the same
+    /// name and queues that were added get sockets.
+    pub fn look(&mut self) -> Vec<Change> {
+        let (change, todo) = self.watched.look();
+        let mut changes: Vec<Change> = change.into_iter().collect();
+        match todo {
+            Todo::Nothing => {}
+            Todo::Abandon => {
+                self.take_all_away();
+            }
+            Todo::Receive(interface) => {
+                if self.take_all_away() {
+                    let change = match self.receive(&interface) {
+                        Ok(()) => Some(self.watched.received(interface)),
+                        Err(error) => self.watched.refused(error.to_string()),
+                    };
+                    changes.extend(change);
+                }
+            }
+            Todo::Adapt(interface) => changes.extend(self.adapt(interface)),
+        }
+        changes
+    }
+
+    /// The interface has other queues, or another MTU.
+    fn adapt(&mut self, interface: Interface) -> Option<Change> {
+        match frame_bytes_for(&interface.name, interface.mtu) {
+            Ok((frame_bytes, _)) if frame_bytes > self.frame_bytes => {
+                // Larger places need other sockets.
+                self.take_all_away();
+                return Some(self.watched.again());
+            }
+            Ok(_) => {}
+            Err(error) => return self.watched.refused(error.to_string()),
+        }
+        let added = self.watched.interface.queues..interface.queues.min(self.places());
+        for queue in added.clone() {
+            let bound = self.bind(&interface, queue);
+            let Some(place) = self.queues.get_mut(queue as usize) else { break };
+            let given = bound.and_then(|port| {
+                place.give(port).map_err(|source| no_descriptor(&interface, queue, source))
+            });
+            if let Err(error) = given {
+                return self.watched.refused(error.to_string());
+            }
+        }
+        self.watched.interface = interface;
+        (!added.is_empty()).then_some(Change::Queues(added.end))
+    }
+
+    /// Detaches the program and asks for all sockets back. Returns whether they are all away.
+    fn take_all_away(&mut self) -> bool {
+        self.program.detach();
+        self.queues.iter_mut().fold(true, |away, queue| queue.take_away() && away)
     }
 
     /// What is known of each queue by now; last of all, of the queues that can have no socket.
@@ -157,22 +255,20 @@ impl AfXdpCapture {
     ///
     /// When the kernel does not say.
     pub fn status(&self) -> Result<Vec<QueueStatus>, AfXdpError> {
-        let mut status = Vec::with_capacity(self.queues.len() + 1);
-        for queue in &self.queues {
-            let statistics = queue.watch.statistics().map_err(|source| AfXdpError::Bind {
-                interface: self.interface.name.clone(),
-                queue: queue.number,
-                source,
-            })?;
-            let counts = self.program.counts(queue.number)?;
-            status.push(QueueStatus { queue: queue.number, counts, statistics });
-        }
-        let with_socket = u32::try_from(self.queues.len()).unwrap_or(QUEUES_MAX);
-        for queue in with_socket..=QUEUES_MAX {
+        let mut status = Vec::with_capacity(self.queues.len());
+        for queue in 0..=QUEUES_MAX {
             let counts = self.program.counts(queue)?;
-            if counts.seen > 0 {
-                status.push(QueueStatus { queue, counts, statistics: SocketStatistics::default() });
+            let place = self.queues.get(queue as usize);
+            if place.is_none_or(|place| place.watch.is_none()) && counts.seen == 0 {
+                continue;
             }
+            let statistics = match place {
+                Some(place) => place
+                    .statistics()
+                    .map_err(|source| no_descriptor(&self.watched.interface, queue, source))?,
+                None => SocketStatistics::default(),
+            };
+            status.push(QueueStatus { queue, counts, statistics });
         }
         Ok(status)
     }
@@ -186,27 +282,46 @@ impl AfXdpCapture {
     }
 }
 
-/// A program that is attached, and a socket on each queue, in one mode.
-fn bound(
-    interface: &Interface,
-    params: &AfXdpParams,
-    mode: Mode,
-    frame_bytes: u32,
-) -> Result<(XdpProgram, Vec<XskPort>), AfXdpError> {
-    let mut program = XdpProgram::load(&params.program)?;
-    let port = PortParams {
-        frames: params.frames,
-        frame_bytes,
-        zero_copy: mode == Mode::ZeroCopy,
-        busy_poll_micros: params.busy_poll_micros,
-    };
-    let mut ports = Vec::new();
-    for queue in 0..interface.queues.min(QUEUES_MAX) {
-        let port = XskPort::bind(&interface.name, interface.index, queue, &port)?;
-        program.give_socket(queue, port.descriptor())?;
-        ports.push(port);
+impl Queue {
+    const fn empty(number: u32, seat: SeatHolder<XskPort>) -> Self {
+        let before =
+            SocketStatistics { dropped: 0, ring_full: 0, invalid_places: 0, fill_ring_empty: 0 };
+        Self { number, seat, watch: None, is_recalled: false, before }
     }
-    // Last: every frame that it sees finds its socket.
-    program.attach(&interface.name, interface.index, mode.attach())?;
-    Ok((program, ports))
+
+    fn give(&mut self, port: XskPort) -> io::Result<()> {
+        self.watch = Some(port.watch()?);
+        // The seat is empty, and takes it.
+        drop(self.seat.offer(port));
+        Ok(())
+    }
+
+    /// Asks for the socket, if there is one. Returns whether there is none any more.
+    fn take_away(&mut self) -> bool {
+        if self.watch.is_none() {
+            return true;
+        }
+        if !self.is_recalled {
+            self.seat.recall();
+            self.is_recalled = true;
+        }
+        let Some(port) = self.seat.returned() else { return false };
+        // A socket that is gone says nothing more; this is the last word of one that is dead.
+        self.before = self.statistics().unwrap_or(self.before);
+        self.watch = None;
+        self.is_recalled = false;
+        drop(port);
+        true
+    }
+
+    fn statistics(&self) -> io::Result<SocketStatistics> {
+        match &self.watch {
+            Some(watch) => Ok(self.before.plus(watch.statistics()?)),
+            None => Ok(self.before),
+        }
+    }
+}
+
+fn no_descriptor(interface: &Interface, queue: u32, source: io::Error) -> AfXdpError {
+    AfXdpError::Bind { interface: interface.name.clone(), queue, source }
 }

@@ -4,11 +4,13 @@
 //! whoever watches over the interface takes a port away and brings another while the worker, and all that it remembers, goes on.
 
 mod clock;
+mod life;
 mod seat;
 mod source;
 mod status;
 
 pub use self::clock::{LiveClock, Stamper};
+pub use self::life::{Change, LinkState, Todo, Watched};
 pub use self::seat::{Seat, SeatHolder, seat};
 pub use self::source::{LiveSource, Stopper};
 pub use self::status::{QueueCounts, QueueStatus, SocketStatistics};

@@ -58,6 +58,17 @@ pub struct SocketStatistics {
 }
 
 impl SocketStatistics {
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            dropped: self.dropped + other.dropped,
+            ring_full: self.ring_full + other.ring_full,
+            invalid_places: self.invalid_places + other.invalid_places,
+            fill_ring_empty: self.fill_ring_empty + other.fill_ring_empty,
+        }
+    }
+
     /// Frames that came to the socket and were not received.
     #[must_use]
     pub const fn lost(&self) -> u64 {

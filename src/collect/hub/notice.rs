@@ -22,6 +22,10 @@ pub enum NoticeKind {
     StoreBack,
     /// The spool took a batch no more: events are lost, and counted.
     SpoolFull,
+    /// The interface is down or gone: no frames come.
+    CaptureLost,
+    /// Frames of the interface can come again.
+    CaptureBack,
     /// No more frames will come: the capture file ended, or the interface is gone.
     CaptureEnded,
     /// Another model, other rules, intelligence, decoys or policy judge from now on.
@@ -32,10 +36,12 @@ pub enum NoticeKind {
 
 impl NoticeKind {
     /// Every kind.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::StoreAway,
         Self::StoreBack,
         Self::SpoolFull,
+        Self::CaptureLost,
+        Self::CaptureBack,
         Self::CaptureEnded,
         Self::DetectionReplaced,
         Self::Stopping,
@@ -48,6 +54,8 @@ impl NoticeKind {
             Self::StoreAway => "store_away",
             Self::StoreBack => "store_back",
             Self::SpoolFull => "spool_full",
+            Self::CaptureLost => "capture_lost",
+            Self::CaptureBack => "capture_back",
             Self::CaptureEnded => "capture_ended",
             Self::DetectionReplaced => "detection_replaced",
             Self::Stopping => "stopping",

@@ -1,0 +1,195 @@
+//! The life of an interface: it goes down, comes up, is deleted and made again while it is captured.
+
+use std::fmt;
+
+use crate::capture::interface::Interface;
+
+/// How an interface is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkState {
+    /// Frames can come.
+    Up,
+    /// It is switched off, or has no carrier. Sockets go on when that ends.
+    Down,
+    /// It was deleted. Nothing will come through its sockets any more, not even from a new one of the same name.
+    Gone,
+}
+
+/// What has happened to an interface since it was last looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Frames can't come any more.
+    Lost(LinkState),
+    /// Frames can come again; the interface is received on so many queues.
+    Back {
+        /// How many.
+        queues: u32,
+    },
+    /// Queues were added, and are received: their numbers are below this.
+    Queues(u32),
+    /// It can't be received as it is now; it is tried again and again.
+    Refused(String),
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lost(LinkState::Gone) => f.write_str("the interface is gone"),
+            Self::Lost(_) => f.write_str("the interface is down"),
+            Self::Back { queues } => write!(f, "frames can come again, on {queues} queues"),
+            Self::Queues(queues) => {
+                write!(f, "there are {queues} queues now, and all are received")
+            }
+            Self::Refused(reason) => write!(f, "the interface can't be received: {reason}"),
+        }
+    }
+}
+
+/// The interface as it was last seen.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    /// What was known of it then.
+    pub interface: Interface,
+    state: LinkState,
+    /// Why it could not be received the last time, said once.
+    refused: Option<String>,
+}
+
+/// What is to be done about an interface.
+#[derive(Clone, Debug)]
+pub enum Todo {
+    /// Nothing.
+    Nothing,
+    /// Take its sockets away: they are dead.
+    Abandon,
+    /// Bring sockets for this one.
+    Receive(Interface),
+    /// It has other queues, or another MTU.
+    Adapt(Interface),
+}
+
+impl Watched {
+    /// An interface that is received.
+    #[must_use]
+    pub const fn new(interface: Interface) -> Self {
+        let state = if interface.is_up { LinkState::Up } else { LinkState::Down };
+        Self { interface, state, refused: None }
+    }
+
+    /// How it was last seen.
+    #[must_use]
+    pub const fn state(&self) -> LinkState {
+        self.state
+    }
+
+    /// Looks at the interface of this name. Returns what has happened, if anything has, and what is to be done.
+    pub fn look(&mut self) -> (Option<Change>, Todo) {
+        let found = Interface::find(&self.interface.name).ok();
+        self.seen(found)
+    }
+
+    fn seen(&mut self, found: Option<Interface>) -> (Option<Change>, Todo) {
+        let Some(found) = found else {
+            let change = self.lose(LinkState::Gone);
+            return (change, Todo::Abandon);
+        };
+        if self.state == LinkState::Gone {
+            return (None, Todo::Receive(found));
+        }
+        if found.index != self.interface.index {
+            return (self.lose(LinkState::Gone), Todo::Abandon);
+        }
+        let adapt = found.queues != self.interface.queues || found.mtu != self.interface.mtu;
+        let change = match (self.state, found.is_up) {
+            (LinkState::Up, false) => self.lose(LinkState::Down),
+            (LinkState::Down, true) => {
+                self.state = LinkState::Up;
+                Some(Change::Back { queues: found.queues })
+            }
+            _ => None,
+        };
+        (change, if adapt { Todo::Adapt(found) } else { Todo::Nothing })
+    }
+
+    fn lose(&mut self, state: LinkState) -> Option<Change> {
+        let was = std::mem::replace(&mut self.state, state);
+        (was != state).then_some(Change::Lost(state))
+    }
+
+    /// It has to be received anew, as if it had been made again.
+    pub fn again(&mut self) -> Change {
+        self.state = LinkState::Gone;
+        Change::Lost(LinkState::Gone)
+    }
+
+    /// `interface` is received now.
+    pub fn received(&mut self, interface: Interface) -> Change {
+        let queues = interface.queues;
+        *self = Self::new(interface);
+        Change::Back { queues }
+    }
+
+    /// It could not be received. What is said again and again is said once.
+    pub fn refused(&mut self, reason: String) -> Option<Change> {
+        if self.refused.as_ref() == Some(&reason) {
+            return None;
+        }
+        self.refused = Some(reason.clone());
+        Some(Change::Refused(reason))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn interface(index: u32, is_up: bool, queues: u32) -> Interface {
+        Interface {
+            name: "eth1".to_owned(),
+            index,
+            mtu: 1_500,
+            is_up,
+            is_promiscuous: true,
+            queues,
+            xdp_programs: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn an_interface_that_goes_down_and_comes_up_is_told_once_each() {
+        let mut watched = Watched::new(interface(2, true, 1));
+        assert!(matches!(watched.seen(Some(interface(2, true, 1))), (None, Todo::Nothing)));
+        let (change, todo) = watched.seen(Some(interface(2, false, 1)));
+        assert_eq!(change, Some(Change::Lost(LinkState::Down)));
+        assert!(matches!(todo, Todo::Nothing), "its sockets go on by themselves");
+        assert!(matches!(watched.seen(Some(interface(2, false, 1))), (None, Todo::Nothing)));
+        let (change, _) = watched.seen(Some(interface(2, true, 1)));
+        assert_eq!(change, Some(Change::Back { queues: 1 }));
+    }
+
+    #[test]
+    fn one_that_is_made_again_is_another_one() {
+        let mut watched = Watched::new(interface(2, true, 1));
+        let (change, todo) = watched.seen(Some(interface(3, true, 1)));
+        assert_eq!(change, Some(Change::Lost(LinkState::Gone)), "the old one went unseen");
+        assert!(matches!(todo, Todo::Abandon));
+        assert!(matches!(watched.seen(Some(interface(3, true, 2))), (None, Todo::Receive(_))));
+        assert_eq!(watched.received(interface(3, true, 2)), Change::Back { queues: 2 });
+        assert!(matches!(watched.seen(None), (Some(Change::Lost(LinkState::Gone)), Todo::Abandon)));
+        assert!(matches!(watched.seen(None), (None, Todo::Abandon)));
+    }
+
+    #[test]
+    fn other_queues_are_adapted_to() {
+        let mut watched = Watched::new(interface(2, true, 2));
+        assert!(matches!(watched.seen(Some(interface(2, true, 4))), (None, Todo::Adapt(_))));
+    }
+
+    #[test]
+    fn what_is_refused_again_and_again_is_said_once() {
+        let mut watched = Watched::new(interface(2, true, 2));
+        assert!(watched.refused("busy".to_owned()).is_some());
+        assert!(watched.refused("busy".to_owned()).is_none());
+        assert!(watched.refused("no memory".to_owned()).is_some());
+    }
+}
