@@ -104,7 +104,11 @@ impl AfPacketCapture {
     }
 
     fn take_all_away(&mut self) -> bool {
-        self.places.iter_mut().fold(true, |away, place| place.take_away() && away)
+        let mut away = true;
+        for place in &mut self.places {
+            away &= place.take_away();
+        }
+        away
     }
 
     /// What is known of each socket by now. To be asked at least every ten seconds: the kernel counts in 32 bits.

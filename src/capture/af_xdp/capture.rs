@@ -120,12 +120,13 @@ impl AfXdpCapture {
         let mut capture = Self {
             program: XdpProgram::load(&params.program)?,
             queues,
-            watched: Watched::new(interface.clone()),
+            watched: Watched::new(interface),
             params,
             mode: Mode::Generic,
             frame_bytes: 0,
             stopper: stopper.clone(),
         };
+        let interface = capture.interface().clone();
         capture.receive(&interface)?;
         let source = |(me, seats)| LiveSource::new(me, workers, clock, stopper.clone(), seats);
         let sources = seats.into_iter().enumerate().map(source).collect();
@@ -246,7 +247,11 @@ impl AfXdpCapture {
     /// Detaches the program and asks for all sockets back. Returns whether they are all away.
     fn take_all_away(&mut self) -> bool {
         self.program.detach();
-        self.queues.iter_mut().fold(true, |away, queue| queue.take_away() && away)
+        let mut away = true;
+        for queue in &mut self.queues {
+            away &= queue.take_away();
+        }
+        away
     }
 
     /// What is known of each queue by now; last of all, of the queues that can have no socket.
