@@ -149,7 +149,11 @@ impl<S: FrameSource> Worker<S> {
             match self.judge_what_came() {
                 Gather::End => break,
                 Gather::Turn => idle.reset(),
-                Gather::Waiting if received == Received::Frames => idle.reset(),
+                Gather::Waiting if received == Received::Frames => {
+                    // All of it can be others' to judge, turn after turn.
+                    self.show_what_is_new();
+                    idle.reset();
+                }
                 Gather::Waiting if idle.is_completed() => {
                     self.show_what_is_new();
                     self.source.wait(NAP);

@@ -26,8 +26,8 @@ pub(super) struct ByTime {
     /// Nanoseconds; each is written by one receiver.
     horizons: Arc<[CachePadded<AtomicI64>]>,
     patience_nanos: i64,
-    /// The time of the newest digest that was taken.
-    newest: Timestamp,
+    /// The place of the last digest that was taken in order.
+    newest: Place,
     turns: u64,
 }
 
@@ -39,7 +39,7 @@ impl ByTime {
             me,
             horizons: Arc::clone(&horizons),
             patience_nanos,
-            newest: Timestamp::from_nanos(i64::MIN),
+            newest: (Timestamp::from_nanos(i64::MIN), 0),
             turns: 0,
         };
         (0..workers).map(one).collect()
@@ -101,8 +101,8 @@ impl ByTime {
             && (time, first) < until
             && let Ok(digest) = inlet.digests.pop()
         {
-            turn.late += u64::from(time < self.newest);
-            self.newest = self.newest.max(time);
+            turn.late += u64::from((time, first) < self.newest);
+            self.newest = self.newest.max((time, first));
             turn.received = turn.received.min(inlet.received);
             if digest.marks.has(Marks::FINDINGS)
                 && let Ok(findings) = inlet.findings.pop()
@@ -218,7 +218,7 @@ mod tests {
         assert_eq!(
             (turn.digests().len(), turn.late()),
             (2, 1),
-            "what comes at the same time is not late"
+            "at the same time, the later receiver is not late"
         );
     }
 

@@ -81,6 +81,10 @@ impl AfPacketCapture {
     /// Looks what has become of the interface, and does what is to be done: dead sockets are taken away, a new interface of the same
     /// name gets others.
     pub fn look(&mut self) -> Vec<Change> {
+        for socket in self.places.iter().filter_map(|place| place.socket.as_ref()) {
+            // An error that an interface left when it went down would wake whoever waits for frames again and again, until it is read.
+            drop(socket.health());
+        }
         let (change, todo) = self.watched.look();
         let mut changes: Vec<Change> = change.into_iter().collect();
         match todo {
@@ -127,8 +131,9 @@ impl AfPacketCapture {
     ///
     /// When the kernel refuses, which it has no reason to.
     pub fn stop(&mut self) -> Result<(), AfPacketError> {
-        let mut sockets = self.places.iter().filter_map(|place| place.socket.as_ref());
-        let stopped = sockets.try_for_each(PacketSocket::stop_listening);
+        let sockets = self.places.iter().filter_map(|place| place.socket.as_ref());
+        // All of them, whatever one says.
+        let stopped = sockets.map(PacketSocket::stop_listening).fold(Ok(()), Result::and);
         std::thread::sleep(3 * Duration::from_millis(self.params.retire_millis.into()));
         self.stopper.stop();
         stopped

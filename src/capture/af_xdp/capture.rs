@@ -134,7 +134,13 @@ impl AfXdpCapture {
     }
 
     /// Brings sockets for all queues of an interface, in the first mode that works, and attaches the program.
+    ///
+    /// Asked first whether another program is attached: its sockets would keep the queues, and be blamed for that.
     fn receive(&mut self, interface: &Interface) -> Result<(), AfXdpError> {
+        if !interface.xdp_programs.is_empty() {
+            let (interface, programs) = (interface.name.clone(), interface.xdp_programs.clone());
+            return Err(AfXdpError::Taken { interface, programs });
+        }
         (self.frame_bytes, _) = frame_bytes_for(&interface.name, interface.mtu)?;
         let mut refused = None;
         for mode in self.params.modes.clone() {
@@ -231,6 +237,9 @@ impl AfXdpCapture {
         }
         let added = self.watched.interface.queues..interface.queues.min(self.places());
         for queue in added.clone() {
+            if self.queues.get(queue as usize).is_none_or(|place| place.watch.is_some()) {
+                continue;
+            }
             let bound = self.bind(&interface, queue);
             let Some(place) = self.queues.get_mut(queue as usize) else { break };
             let given = bound.and_then(|port| {

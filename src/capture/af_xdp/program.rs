@@ -10,6 +10,7 @@ use aya::maps::lpm_trie::Key;
 use aya::maps::{LpmTrie, MapData, PerCpuArray, XskMap};
 use aya::programs::links::FdLink;
 use aya::programs::{Xdp, XdpMode};
+use aya::util::KernelVersion;
 use aya::{Ebpf, EbpfLoader};
 
 use super::AfXdpError;
@@ -60,6 +61,9 @@ impl AttachMode {
         }
     }
 }
+
+/// The first kernel with BPF links for XDP.
+const LINKS_SINCE: KernelVersion = KernelVersion::new(5, 9, 0);
 
 /// What the program is told before it is loaded.
 #[derive(Clone, Debug)]
@@ -134,13 +138,17 @@ impl XdpProgram {
         index: u32,
         mode: AttachMode,
     ) -> Result<(), AfXdpError> {
+        // Without links the library attaches in a way that outlives this process.
+        if KernelVersion::current().is_ok_and(|kernel| kernel < LINKS_SINCE) {
+            return Err(AfXdpError::NoLink);
+        }
         let program = of_kind(&mut self.program)?;
         let id = match program.attach_to_if_index(index, mode.flags()) {
             Ok(id) => id,
             Err(error) => return Err(not_attached(interface, mode, kernel_error(error))),
         };
         let link = program.take_link(id).map_err(|error| AfXdpError::Load(error.to_string()))?;
-        // The other kind of attachment is dropped here, and with it detached.
+        // A driver that refuses a link with EINVAL and takes the other kind would end here, with the program attached for good.
         let link = FdLink::try_from(link).map_err(|_outlives| AfXdpError::NoLink)?;
         self.link = Some((link, mode));
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::capture::interface::Interface;
+use crate::capture::interface::{Interface, InterfaceError};
 
 /// How an interface is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,8 +84,14 @@ impl Watched {
 
     /// Looks at the interface of this name. Returns what has happened, if anything has, and what is to be done.
     pub fn look(&mut self) -> (Option<Change>, Todo) {
-        let found = Interface::find(&self.interface.name).ok();
-        self.seen(found)
+        match Interface::find(&self.interface.name) {
+            Ok(found) => self.seen(Some(found)),
+            Err(InterfaceError::Missing { .. }) => self.seen(None),
+            // Not knowing is no reason to let go of what is received.
+            Err(error @ InterfaceError::Unknown { .. }) => {
+                (self.refused(error.to_string()), Todo::Nothing)
+            }
+        }
     }
 
     fn seen(&mut self, found: Option<Interface>) -> (Option<Change>, Todo) {
@@ -126,7 +132,11 @@ impl Watched {
     pub fn received(&mut self, interface: Interface) -> Change {
         let queues = interface.queues;
         *self = Self::new(interface);
-        Change::Back { queues }
+        match self.state {
+            LinkState::Up => Change::Back { queues },
+            // Its sockets are there; frames come when it comes up.
+            state => Change::Lost(state),
+        }
     }
 
     /// It could not be received. What is said again and again is said once.
@@ -175,6 +185,9 @@ mod tests {
         assert!(matches!(todo, Todo::Abandon));
         assert!(matches!(watched.seen(Some(interface(3, true, 2))), (None, Todo::Receive(_))));
         assert_eq!(watched.received(interface(3, true, 2)), Change::Back { queues: 2 });
+        assert_eq!(watched.received(interface(3, false, 2)), Change::Lost(LinkState::Down));
+        let (change, _) = watched.seen(Some(interface(3, true, 2)));
+        assert_eq!(change, Some(Change::Back { queues: 2 }), "it is back when it is up");
         assert!(matches!(watched.seen(None), (Some(Change::Lost(LinkState::Gone)), Todo::Abandon)));
         assert!(matches!(watched.seen(None), (None, Todo::Abandon)));
     }

@@ -41,6 +41,8 @@ pub struct LiveSource<P> {
     stamper: Stamper,
     stopper: Stopper,
     rounds_left: u32,
+    /// Nothing is taken any more: what comes now stays in its ring, and is counted there.
+    ended: bool,
     turn: u64,
     next_sequence: u64,
     workers: u64,
@@ -75,6 +77,7 @@ impl<P: Port> LiveSource<P> {
             stamper: Stamper::lagging(clock, lag),
             stopper,
             rounds_left: ROUNDS_AFTER_STOP,
+            ended: false,
             turn: 0,
             next_sequence: me as u64 + 1,
             workers: workers.max(1) as u64,
@@ -102,7 +105,8 @@ impl<P: Port> FrameSource for LiveSource<P> {
     fn receive(&mut self, batch: &mut Batch) -> Received {
         // Asked first: what came before the stop is then seen.
         let stopping = self.stopper.was_asked();
-        if stopping && self.rounds_left == 0 {
+        if self.ended || (stopping && self.rounds_left == 0) {
+            self.ended = true;
             return Received::End;
         }
         self.rounds_left -= u32::from(stopping);
@@ -111,6 +115,7 @@ impl<P: Port> FrameSource for LiveSource<P> {
         let taken = self.take(batch);
         self.stamper.end();
         if taken == 0 {
+            self.ended = stopping;
             return if stopping { Received::End } else { Received::Nothing };
         }
         self.turn += 1;
