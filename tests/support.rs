@@ -29,6 +29,13 @@ pub(crate) fn run_well(command: &mut Command) -> Output {
     output
 }
 
+/// Prints a figure also when the test passes: past the capture of `print!`, in one write.
+pub(crate) fn tell(text: &str) {
+    let line = format!("{text}\n");
+    std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes())
+        .expect("stderr can be written");
+}
+
 /// Sends a signal, such as INT, to a process that a test has started.
 pub(crate) fn signal(name: &str, process: u32) {
     let mut kill = Command::new("kill");

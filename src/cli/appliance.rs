@@ -36,9 +36,9 @@ use crate::store::{self, Location, StoreError, query::Queries};
 use crate::verdict::Detection;
 use crate::worker::WhenFull;
 
-/// Batches between the recorder and the writer of a sensor: some three seconds of them. The writer waits for the spool's disk, which may
-/// have other things to do (a server's checkpoint, say), and the recorder must not wait with it.
-const BATCHES_UNDER_WAY: usize = 32;
+/// Batches between the recorder and the writer of a sensor: some ten seconds of them. The writer waits for the spool's disk, which may
+/// have other things to do (a server's recovery or checkpoint, say), and the recorder must not wait with it.
+const BATCHES_UNDER_WAY: usize = 100;
 
 /// The same of a replay, which waits for the store anyway.
 const BATCHES_OF_REPLAY: usize = 2;

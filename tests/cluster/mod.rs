@@ -219,7 +219,7 @@ impl Cluster {
         let options = format!("-p {} -c listen_addresses='{listen}'", self.port);
         let output = run(self
             .program("pg_ctl")
-            .args(["start", "-w", "-t", "60", "-D"])
+            .args(["start", "-w", "-t", "300", "-D"])
             .arg(self.data())
             .arg("-l")
             .arg(self.folder.join("log"))
