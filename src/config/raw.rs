@@ -61,7 +61,7 @@ impl Default for RawCapture {
             backend: "auto".to_owned(),
             modes: Mode::ALL.map(|mode| mode.name().to_owned()).into(),
             require: String::new(),
-            frames: 4_096,
+            frames: 16_384,
             timestamps: "kernel".to_owned(),
             ignore: Vec::new(),
             no_socket: "drop".to_owned(),
