@@ -5,8 +5,10 @@
 use std::collections::{HashMap, VecDeque};
 use std::fs;
 use std::io::BufWriter;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use phantomnet::capture::af_xdp::{PortParams, XskPort};
@@ -15,6 +17,7 @@ use phantomnet::capture::{Batch, CaptureWriter, FrameSource as _, LinkType, Read
 use phantomnet::time::Timestamp;
 use serde_json::Value;
 
+use crate::cluster::{Cluster, Settings};
 use crate::netns::{self, Wire};
 use crate::support;
 
@@ -25,15 +28,26 @@ const KEY: &str = "000102030405060708090a0b0c0d0e0f";
 pub(crate) struct Sensor {
     child: Child,
     folder: tempfile::TempDir,
+    store: String,
 }
 
 impl Sensor {
     /// `capture` is what the configuration says of the capture, beside what lets a slow build take its time.
     pub(crate) fn start(wire: &Wire, capture: &str) -> Self {
         let folder = support::folder();
+        let store = format!("sqlite:{}", folder.path().join("data/phantomnet.db").display());
+        Self::start_in(folder, store, wire, capture)
+    }
+
+    /// The same, with its events in another store.
+    fn start_on(store: String, wire: &Wire, capture: &str) -> Self {
+        Self::start_in(support::folder(), store, wire, capture)
+    }
+
+    fn start_in(folder: tempfile::TempDir, store: String, wire: &Wire, capture: &str) -> Self {
         let config = folder.path().join("sensor.toml");
         let text = format!(
-            "sensor.folder = 'data'\nhttp.listen = ''\nsources.hash_key = '{KEY}'\n\
+            "sensor.folder = 'data'\nstore.url = '{store}'\nhttp.listen = ''\nsources.hash_key = '{KEY}'\n\
              events = {{ store = 'all', coalesce_ms = 0 }}\n\
              [capture]\npatience_ms = 60000\n{capture}\n"
         );
@@ -48,7 +62,7 @@ impl Sensor {
             .stderr(fs::File::create(folder.path().join("log")).unwrap())
             .spawn()
             .unwrap();
-        let sensor = Self { child, folder };
+        let sensor = Self { child, folder, store };
         sensor.wait_for("frames are received");
         sensor
     }
@@ -82,10 +96,13 @@ impl Sensor {
         let status = self.child.wait().unwrap();
         assert!(status.success(), "{status}: {}", self.log());
         assert!(asked.elapsed() < Duration::from_secs(30), "{}", self.log());
-        let store = format!("sqlite:{}", self.folder.path().join("data/phantomnet.db").display());
-        let audit = support::run_well(
-            support::sensor().args(["audit", "--form", "json", "--store", &store]),
-        );
+        let audit = support::run_well(support::sensor().args([
+            "audit",
+            "--form",
+            "json",
+            "--store",
+            &self.store,
+        ]));
         Stopped {
             rows: Row::of_dump(&self.folder.path().join("live.csv")),
             audit: support::summary(&audit),
@@ -100,6 +117,14 @@ pub(crate) struct Stopped {
     pub(crate) rows: Vec<Row>,
     pub(crate) audit: Value,
     pub(crate) log: String,
+}
+
+impl Stopped {
+    /// What the log says at the end of all frames.
+    fn what_became_of_frames(&self) -> Value {
+        let told = self.log.lines().find(|line| line.contains("no more frames are received"));
+        serde_json::from_str(told.expect("the log says what became of the frames")).unwrap()
+    }
 }
 
 /// The build for release where there is one: frames do not wait for a slow one.
@@ -266,9 +291,8 @@ fn what_comes_while_the_sensor_can_not_take_it_is_lost_and_counted() {
         std::thread::sleep(Duration::from_millis(200));
     }
     let stopped = sensor.stop();
-    let Stopped { rows, audit, log } = &stopped;
-    let told = log.lines().find(|line| line.contains("no more frames are received")).unwrap();
-    let told: Value = serde_json::from_str(told).unwrap();
+    let Stopped { rows, audit, .. } = &stopped;
+    let told = stopped.what_became_of_frames();
     let number = |name: &str| told[name].as_u64().unwrap_or_else(|| panic!("{name} of {told}"));
     assert_eq!(number("seen"), 6_300);
     assert_eq!(number("taken"), rows.len() as u64, "each frame that was taken was judged");
@@ -282,6 +306,76 @@ fn what_comes_while_the_sensor_can_not_take_it_is_lost_and_counted() {
 }
 
 #[test]
+fn a_sensor_ends_in_order_while_frames_go_on_coming() {
+    if !netns::available() {
+        return;
+    }
+    for settings in ["frames = 1024", "backend = 'af_packet'"] {
+        let wire = Wire::new(2);
+        let sensor = Sensor::start(&wire, settings);
+        let (mut sender, is_over) = (wire.sender(), AtomicBool::new(false));
+        let frames = netns::numbered_frames(50, 16);
+        let stopped = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    sender.send(&frames);
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            });
+            std::thread::sleep(Duration::from_millis(500));
+            // Whatever comes of it, the sender ends.
+            let stopped = std::panic::catch_unwind(AssertUnwindSafe(|| sensor.stop()));
+            is_over.store(true, Ordering::Relaxed);
+            stopped
+        });
+        let stopped = stopped.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let told = stopped.what_became_of_frames();
+        let number = |name: &str| told[name].as_u64().unwrap_or_else(|| panic!("{name} of {told}"));
+        assert_eq!(number("taken"), stopped.rows.len() as u64, "each one was judged: {settings}");
+        assert_eq!(number("taken") + number("lost_by_sockets"), number("seen"), "{settings}");
+        assert!(number("taken") > 0, "{told}");
+        assert_eq!(stopped.audit["epochs"][0]["lost"], 0, "{}", stopped.audit);
+    }
+}
+
+#[test]
+fn a_database_that_is_away_costs_no_frame() {
+    if !netns::available() {
+        return;
+    }
+    let cluster = Cluster::start(&Settings::default());
+    let database = cluster.database("live");
+    let store = database.url();
+    support::run_well(support::sensor().args(["migrate", "--store", &store]));
+    let wire = Wire::new(2);
+    let sensor = Sensor::start_on(store, &wire, "");
+    let mut sender = wire.sender();
+    let mut send_for = |seconds: u32| {
+        for _ in 0..seconds * 50 {
+            sender.send(&netns::numbered_frames(100, 16));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    send_for(1);
+    cluster.freeze();
+    send_for(4);
+    cluster.thaw();
+    send_for(1);
+    let began = Instant::now();
+    let stored = || database.psql("SELECT coalesce(sum(packets), 0) FROM ingest_batches");
+    while stored() != "30000" {
+        assert!(began.elapsed() < Duration::from_secs(60), "{} of 30000 are stored", stored());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let stopped = sensor.stop();
+    let told = stopped.what_became_of_frames();
+    let number = |name: &str| told[name].as_u64().unwrap_or_else(|| panic!("{name} of {told}"));
+    assert_eq!((number("seen"), number("taken"), number("lost_by_sockets")), (30_000, 30_000, 0));
+    let epoch = &stopped.audit["epochs"][0];
+    assert_eq!((&epoch["lost"], &epoch["doubled"]), (&0.into(), &0.into()), "{}", stopped.audit);
+}
+
+#[test]
 fn a_killed_sensor_leaves_no_program_and_its_queues_are_free_again() {
     if !netns::available() {
         return;
@@ -291,7 +385,9 @@ fn a_killed_sensor_leaves_no_program_and_its_queues_are_free_again() {
     let mut longest = Duration::ZERO;
     for _ in 0..20 {
         let mut sensor = Sensor::start(&wire, "frames = 256");
-        assert_eq!(end.enter(|| Interface::find(end.device())).unwrap().xdp_programs.len(), 1);
+        let before = end.enter(|| Interface::find(end.device())).unwrap();
+        assert_eq!(before.xdp_programs.len(), 1);
+        assert!(before.is_promiscuous, "frames to other stations come too");
         sensor.child.kill().unwrap();
         sensor.child.wait().unwrap();
         // At once: binding waits for what the kernel is still taking down.
@@ -307,6 +403,7 @@ fn a_killed_sensor_leaves_no_program_and_its_queues_are_free_again() {
         assert!(bound.0.is_ok() && bound.1.is_ok(), "{bound:?}");
         let after = end.enter(|| Interface::find(end.device())).unwrap();
         assert!(after.xdp_programs.is_empty(), "the program went with its process: {after:?}");
+        assert!(!after.is_promiscuous, "and so did what was asked of the card: {after:?}");
     }
     eprintln!("after 20 kills, the two queues were bound again within {longest:.1?} at most");
 }

@@ -158,6 +158,14 @@ impl Capture {
         }
     }
 
+    /// Whether frames to other stations come.
+    const fn sees_all_stations(&self) -> bool {
+        match self {
+            Self::AfXdp(capture) => capture.sees_all_stations(),
+            Self::AfPacket(_) => true,
+        }
+    }
+
     /// Lets no further frame in.
     fn stop(&mut self) {
         match self {
@@ -220,6 +228,12 @@ fn judge<P: Port>(
         workers = sources.len(),
         "frames are received"
     );
+    if !capture.sees_all_stations() {
+        let interface = &capture.interface().name;
+        tracing::warn!(
+            "{interface} is not promiscuous, and no packet socket is allowed that would make it so: frames to other stations do not come; `ip link set {interface} promisc on`"
+        );
+    }
     let live = Live { patience: config.capture.patience };
     let shown = appliance.live().clone();
     let watchdog = Watchdog::start(appliance.live().workers.clone())?;
@@ -265,9 +279,9 @@ fn watch(
     end: &Receiver<()>,
 ) -> Vec<QueueStatus> {
     let mut looked = Instant::now();
-    let mut gap = Gap::default();
+    let mut state = State::default();
     let mut stopped = false;
-    show(&mut capture, &live.capture);
+    state.show(&mut capture, &live.capture);
     loop {
         if interrupt.was_asked() && !stopped {
             stopped = true;
@@ -276,69 +290,98 @@ fn watch(
         if looked.elapsed() >= LOOK_AT_INTERFACE_EVERY && !stopped {
             looked = Instant::now();
             for change in capture.look() {
-                gap.tell(&change, live);
+                state.tell(&change, live);
             }
-            show(&mut capture, &live.capture);
+            state.show(&mut capture, &live.capture);
         }
         match end.recv_timeout(LOOK_EVERY) {
             Err(RecvTimeoutError::Timeout) => {}
             Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
         }
     }
-    show(&mut capture, &live.capture).unwrap_or_default()
+    state.end(live);
+    state.show(&mut capture, &live.capture);
+    state.queues
 }
 
-/// Since when no frames can come.
+/// What is known of the interface.
 #[derive(Debug, Default)]
-struct Gap(Option<Instant>);
+struct State {
+    /// Since when no frames can come.
+    lost_since: Option<Instant>,
+    /// Why they can't.
+    lost: Option<String>,
+    /// Why it can't be received as it is now.
+    refused: Option<String>,
+    /// Why the kernel does not tell what it has counted.
+    untold: Option<String>,
+    /// What it told last.
+    queues: Vec<QueueStatus>,
+}
 
-impl Gap {
-    /// Tells whoever watches, and writes down how long it was.
+impl State {
+    /// Tells whoever watches, and writes down how long nothing came.
     fn tell(&mut self, change: &Change, live: &api::Live) {
         match change {
             Change::Lost(_) => {
-                self.0.get_or_insert_with(Instant::now);
+                self.lost_since.get_or_insert_with(Instant::now);
+                self.lost = Some(change.to_string());
                 tracing::warn!("{change}: no frames come");
                 notice(live, NoticeKind::CaptureLost, &change.to_string());
-                live.capture.change(|status| status.fault = Some(change.to_string()));
             }
             Change::Back { .. } => {
-                let took = self.0.take().map(|since| since.elapsed()).unwrap_or_default();
+                let took = self.close_gap(live);
+                (self.lost, self.refused) = (None, None);
                 let text = format!("{change}, after {:.1} s without", took.as_secs_f64());
                 tracing::warn!("{text}");
                 notice(live, NoticeKind::CaptureBack, &text);
-                let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-                live.capture.change(|status| {
-                    status.fault = None;
-                    status.gap_nanos = status.gap_nanos.saturating_add(nanos);
-                });
             }
-            Change::Queues(_) => tracing::info!("{change}"),
+            Change::Queues(_) | Change::Accepted => {
+                self.refused = None;
+                tracing::info!("{change}");
+            }
             Change::Refused(_) => {
+                self.refused = Some(change.to_string());
                 tracing::error!("{change}");
-                live.capture.change(|status| status.fault = Some(change.to_string()));
             }
         }
     }
-}
 
-/// Shows what is known of the interface.
-fn show(capture: &mut Capture, board: &Board<CaptureStatus>) -> Option<Vec<QueueStatus>> {
-    let queues = match capture.status() {
-        Ok(queues) => queues,
-        Err(error) => {
-            board.change(|status| status.fault = Some(error));
-            return None;
+    /// Adds a gap that has ended to those before. Returns how long it was.
+    fn close_gap(&mut self, live: &api::Live) -> Duration {
+        let took = self.lost_since.take().map(|since| since.elapsed()).unwrap_or_default();
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        live.capture.change(|status| status.gap_nanos = status.gap_nanos.saturating_add(nanos));
+        took
+    }
+
+    /// The capture ends: a gap that is open ends with it.
+    fn end(&mut self, live: &api::Live) {
+        if self.lost_since.is_some() {
+            let secs = self.close_gap(live).as_secs_f64();
+            tracing::warn!("at the end no frames had come for {secs:.1} s");
         }
-    };
-    let interface = InterfaceStatus {
-        name: capture.interface().name.clone(),
-        backend: capture.backend(),
-        mode: capture.mode(),
-        queues: queues.clone(),
-    };
-    board.change(|status| status.interface = Some(interface));
-    Some(queues)
+    }
+
+    /// Asks what the kernel has counted, and shows what is known.
+    fn show(&mut self, capture: &mut Capture, board: &Board<CaptureStatus>) {
+        match capture.status() {
+            Ok(queues) => (self.queues, self.untold) = (queues, None),
+            // What it told last is the best that is known.
+            Err(error) => self.untold = Some(error),
+        }
+        let interface = InterfaceStatus {
+            name: capture.interface().name.clone(),
+            backend: capture.backend(),
+            mode: capture.mode(),
+            queues: self.queues.clone(),
+        };
+        let fault = self.lost.as_ref().or(self.refused.as_ref()).or(self.untold.as_ref()).cloned();
+        board.change(|status| {
+            status.interface = Some(interface);
+            status.fault = fault;
+        });
+    }
 }
 
 /// Says at the end what was seen, and what was not judged.

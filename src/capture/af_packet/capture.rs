@@ -102,7 +102,10 @@ impl AfPacketCapture {
                 }
             }
             // Packet sockets take every length, and every queue.
-            Todo::Adapt(interface) => self.watched.interface = interface,
+            Todo::Adapt(interface) => {
+                self.watched.interface = interface;
+                changes.extend(self.watched.accepted());
+            }
         }
         changes
     }

@@ -28,6 +28,7 @@ mod capture;
 mod error;
 mod intake;
 mod params;
+mod promiscuity;
 mod ring;
 mod socket;
 mod source;
@@ -38,6 +39,7 @@ mod tests;
 pub use self::capture::AfPacketCapture;
 pub use self::error::AfPacketError;
 pub use self::params::{AfPacketParams, Fanout, SOCKETS_MAX};
+pub use self::promiscuity::Promiscuity;
 pub use self::socket::{Health, InterfaceState};
 pub use self::source::{AfPacketSource, SocketCounters};
 

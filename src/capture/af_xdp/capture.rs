@@ -7,6 +7,7 @@ use super::{
     AfXdpError, AttachMode, PortParams, PortWatch, ProgramParams, QUEUES_MAX, XdpProgram, XskPort,
     frame_bytes_for,
 };
+use crate::capture::af_packet::Promiscuity;
 use crate::capture::interface::Interface;
 use crate::capture::live::{
     Change, LiveClock, LiveSource, Port as _, QueueStatus, Seat, SeatHolder, SocketStatistics,
@@ -79,6 +80,8 @@ pub struct AfXdpCapture {
     params: AfXdpParams,
     mode: Mode,
     frame_bytes: u32,
+    /// None where it was refused.
+    promiscuity: Option<Promiscuity>,
     stopper: Stopper,
 }
 
@@ -124,6 +127,7 @@ impl AfXdpCapture {
             params,
             mode: Mode::Generic,
             frame_bytes: 0,
+            promiscuity: None,
             stopper: stopper.clone(),
         };
         let interface = capture.interface().clone();
@@ -146,7 +150,10 @@ impl AfXdpCapture {
         for mode in self.params.modes.clone() {
             self.mode = mode;
             match self.bind_all(interface) {
-                Ok(ports) => return self.seat_all(interface, ports),
+                Ok(ports) => {
+                    self.promiscuity = Promiscuity::hold(interface.index).ok();
+                    return self.seat_all(interface, ports);
+                }
                 Err(error @ AfXdpError::Taken { .. }) => return Err(error),
                 Err(error) => refused = Some(error),
             }
@@ -200,6 +207,13 @@ impl AfXdpCapture {
         &self.watched.interface
     }
 
+    /// Whether frames to other stations come, which a card drops otherwise: because that was asked for here, or because the interface
+    /// was set so before.
+    #[must_use]
+    pub const fn sees_all_stations(&self) -> bool {
+        self.promiscuity.is_some() || self.watched.interface.is_promiscuous
+    }
+
     /// Looks what has become of the interface, and does what is to be done: dead sockets are taken away, a new interface of the same
     /// name and queues that were added get sockets.
     pub fn look(&mut self) -> Vec<Change> {
@@ -250,7 +264,8 @@ impl AfXdpCapture {
             }
         }
         self.watched.interface = interface;
-        (!added.is_empty()).then_some(Change::Queues(added.end))
+        let accepted = self.watched.accepted();
+        if added.is_empty() { accepted } else { Some(Change::Queues(added.end)) }
     }
 
     /// Detaches the program and asks for all sockets back. Returns whether they are all away.

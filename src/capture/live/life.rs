@@ -29,6 +29,8 @@ pub enum Change {
     Queues(u32),
     /// It can't be received as it is now; it is tried again and again.
     Refused(String),
+    /// What was refused is no longer so.
+    Accepted,
 }
 
 impl fmt::Display for Change {
@@ -40,6 +42,7 @@ impl fmt::Display for Change {
             Self::Queues(queues) => {
                 write!(f, "there are {queues} queues now, and all are received")
             }
+            Self::Accepted => f.write_str("the interface can be received as it is now"),
             Self::Refused(reason) => write!(f, "the interface can't be received: {reason}"),
         }
     }
@@ -112,6 +115,8 @@ impl Watched {
                 self.state = LinkState::Up;
                 Some(Change::Back { queues: found.queues })
             }
+            // What was refused, an MTU say, was taken back. One that is to be adapted to is still to be accepted.
+            _ if !adapt => self.accepted(),
             _ => None,
         };
         (change, if adapt { Todo::Adapt(found) } else { Todo::Nothing })
@@ -137,6 +142,11 @@ impl Watched {
             // Its sockets are there; frames come when it comes up.
             state => Change::Lost(state),
         }
+    }
+
+    /// It is received as it is now. Returns that as news if it was refused before.
+    pub fn accepted(&mut self) -> Option<Change> {
+        self.refused.take().map(|_| Change::Accepted)
     }
 
     /// It could not be received. What is said again and again is said once.
@@ -204,5 +214,15 @@ mod tests {
         assert!(watched.refused("busy".to_owned()).is_some());
         assert!(watched.refused("busy".to_owned()).is_none());
         assert!(watched.refused("no memory".to_owned()).is_some());
+    }
+
+    #[test]
+    fn what_is_no_longer_refused_is_told_once() {
+        let mut watched = Watched::new(interface(2, true, 2));
+        assert!(watched.refused("the MTU is too large".to_owned()).is_some());
+        let (change, todo) = watched.seen(Some(interface(2, true, 4)));
+        assert!(matches!((change, todo), (None, Todo::Adapt(_))), "it may be refused again");
+        assert_eq!(watched.seen(Some(interface(2, true, 2))).0, Some(Change::Accepted));
+        assert_eq!(watched.seen(Some(interface(2, true, 2))).0, None);
     }
 }
