@@ -8,6 +8,7 @@ use crate::store;
 
 /// Arguments of `audit`.
 #[derive(Debug, Args)]
+#[command(after_long_help = include_str!("pages/audit.txt"))]
 pub(super) struct Audit {
     #[command(flatten)]
     config: ConfigArgument,

@@ -10,6 +10,7 @@ use crate::verdict::{Detection, Policy};
 
 /// Arguments of `check`.
 #[derive(Debug, Args)]
+#[command(after_long_help = include_str!("pages/check.txt"))]
 pub(super) struct Check {
     #[command(flatten)]
     config: ConfigArgument,

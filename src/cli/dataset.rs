@@ -16,6 +16,7 @@ pub(super) enum DatasetCommand {
 
 /// Arguments of `dataset generate`.
 #[derive(Debug, Args)]
+#[command(after_long_help = include_str!("pages/dataset-generate.txt"))]
 pub(super) struct Generate {
     /// The folder to write traffic.pcap, labels.csv and sources.csv to; made if it is missing.
     #[arg(long, value_name = "DIR")]

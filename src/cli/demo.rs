@@ -23,10 +23,7 @@ const HISTORY_SECONDS: u32 = 60;
 
 /// Arguments of `demo`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Generates the traffic of an office with attacks in it, at its natural pace, and runs it through the whole \
-    sensor: into SQLite, and out over HTTP. Ctrl-C ends it."
-)]
+#[command(after_long_help = include_str!("pages/demo.txt"))]
 pub(super) struct Demo {
     #[command(flatten)]
     config: ConfigArgument,

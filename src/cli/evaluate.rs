@@ -17,11 +17,7 @@ use crate::verdict::{Detection, Verdict};
 
 /// Arguments of `evaluate`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Labels come in two forms, told apart by their header: one row for each packet of one capture (packet,label, as \
-    `dataset generate` writes them), or one row for each capture with the attackers in it (sha256, kind, attackers).\n\
-    Each capture is judged by itself, from an empty table of sources."
-)]
+#[command(after_long_help = include_str!("pages/evaluate.txt"))]
 pub(super) struct Evaluate {
     #[command(flatten)]
     config: ConfigArgument,

@@ -12,6 +12,7 @@ use crate::model::{AnomalyScore, Explanation, FeatureTable, Model};
 
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
+#[command(after_long_help = include_str!("pages/explain.txt"))]
 pub(super) struct Explain {
     /// A CSV file with the 15 feature columns, as --dump-features writes it.
     #[arg(long, value_name = "CSV")]

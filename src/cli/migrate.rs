@@ -8,6 +8,7 @@ use crate::store::{self, SCHEMA_VERSION};
 
 /// Arguments of `migrate`.
 #[derive(Debug, Args)]
+#[command(after_long_help = include_str!("pages/migrate.txt"))]
 pub(super) struct Migrate {
     #[command(flatten)]
     config: ConfigArgument,

@@ -164,3 +164,56 @@ impl Failure {
         ExitCode::from(self.code)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, CommandFactory as _, Parser as _};
+
+    use super::Arguments;
+
+    /// Every command that does something, with its whole name.
+    fn leaves(command: &Command, name: &str, found: &mut Vec<(String, Command)>) {
+        let name = format!("{name} {}", command.get_name()).trim().to_owned();
+        if !command.has_subcommands() {
+            found.push((name, command.clone()));
+            return;
+        }
+        for each in command.get_subcommands().filter(|each| each.get_name() != "help") {
+            leaves(each, &name, found);
+        }
+    }
+
+    #[test]
+    fn every_command_has_a_page_with_exit_status_and_examples_that_it_understands() {
+        let mut found = Vec::new();
+        leaves(&Arguments::command(), "", &mut found);
+        assert!(found.len() > 12, "{} commands", found.len());
+        for (name, command) in found {
+            let page = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+            for part in ["Description:\n", "Exit status:\n  0 ", "Examples:\n"] {
+                assert!(page.contains(part), "{name}: its page has no {part:?}");
+            }
+            assert!(page.lines().all(|line| line.chars().count() <= 115), "{name}: a line is long");
+            let (_, examples) = page.split_once("Examples:\n").expect("there are examples");
+            for example in examples.lines() {
+                let last = example.rsplit(" | ").next().expect("at least one").trim();
+                assert!(last.starts_with(&name), "{name}: an example of another command: {last}");
+                let words = last.split_whitespace();
+                if let Err(error) = Arguments::try_parse_from(words) {
+                    panic!("{last}: {error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_option_says_what_it_is_for() {
+        let mut found = Vec::new();
+        leaves(&Arguments::command(), "", &mut found);
+        for (name, command) in found {
+            for argument in command.get_arguments() {
+                assert!(argument.get_help().is_some(), "{name}: {}", argument.get_id());
+            }
+        }
+    }
+}

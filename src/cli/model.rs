@@ -14,8 +14,10 @@ use crate::model::{FeatureTable, ImportParams, Model, Origin, import, score_csv}
 #[derive(Debug, Subcommand)]
 pub(super) enum ModelCommand {
     /// Show what a model was made of and from.
+    #[command(after_long_help = include_str!("pages/model-inspect.txt"))]
     Inspect(ModelFile),
     /// Check a model file: seal, schema, structure, golden rows.
+    #[command(after_long_help = include_str!("pages/model-verify.txt"))]
     Verify(ModelFile),
     /// Score the rows of a CSV file.
     Score(Score),
@@ -32,6 +34,7 @@ pub(super) struct ModelFile {
 
 /// Arguments of `model score`.
 #[derive(Debug, Args)]
+#[command(after_long_help = include_str!("pages/model-score.txt"))]
 pub(super) struct Score {
     /// The model file; the built-in model without one.
     #[arg(long, value_name = "FILE")]
@@ -48,6 +51,7 @@ pub(super) struct Score {
 
 /// Arguments of `model import`.
 #[derive(Debug, Args)]
+#[command(after_long_help = include_str!("pages/model-import.txt"))]
 pub(super) struct Import {
     /// What models/export_sklearn.py wrote.
     file: PathBuf,

@@ -23,10 +23,7 @@ use crate::worker::WhenFull;
 
 /// Arguments of `replay`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  phantomnet replay office.pcap\n  phantomnet replay --summary json --eve alerts.json \
-    a.pcap.gz b.pcapng\n  tcpdump -w - -i lo -c 1000 | phantomnet replay -"
-)]
+#[command(after_long_help = include_str!("pages/replay.txt"))]
 pub(super) struct Replay {
     #[command(flatten)]
     config: ConfigArgument,

@@ -18,7 +18,7 @@ use crate::latest::Publisher;
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  phantomnet run --source office.pcap --speed x10 --stay")]
+#[command(after_long_help = include_str!("pages/run.txt"))]
 pub(super) struct Run {
     #[command(flatten)]
     config: ConfigArgument,

@@ -23,10 +23,7 @@ use crate::verdict::{Detection, Verdict};
 
 /// Arguments of `train`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Each capture is measured by itself, from an empty table of sources. Train on captures of your own network on \
-    an ordinary day, never on an attack."
-)]
+#[command(after_long_help = include_str!("pages/train.txt"))]
 pub(super) struct Train {
     #[command(flatten)]
     config: ConfigArgument,
