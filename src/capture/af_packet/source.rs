@@ -127,6 +127,11 @@ impl Port for AfPacketSource {
     fn descriptor(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
+
+    /// A block that is not full is handed over when its time is up, which some kernels are late with.
+    fn is_dry(&self) -> bool {
+        self.intake.waiting() == 0
+    }
 }
 
 impl FrameSource for AfPacketSource {

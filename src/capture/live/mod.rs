@@ -26,4 +26,9 @@ pub trait Port: Send {
 
     /// What can be polled for frames.
     fn descriptor(&self) -> BorrowedFd<'_>;
+
+    /// Whether nothing more lies in it when [`Port::take`] finds nothing: a ring may hold frames that are not handed over yet.
+    fn is_dry(&self) -> bool {
+        true
+    }
 }

@@ -19,7 +19,7 @@ pub fn seat<P: Port>() -> (SeatHolder<P>, Seat<P>) {
     let (leaving, returned) = RingBuffer::new(1);
     let recalled = Arc::new(AtomicBool::new(false));
     let holder = SeatHolder { offered, returned, recalled: Arc::clone(&recalled) };
-    (holder, Seat { port: None, arriving, leaving, recalled })
+    (holder, Seat { port: None, arriving, leaving, recalled, kept: 0 })
 }
 
 /// The worker's half.
@@ -29,7 +29,13 @@ pub struct Seat<P> {
     arriving: Consumer<P>,
     leaving: Producer<P>,
     recalled: Arc<AtomicBool>,
+    /// How often a recalled port was kept for what still lay in it.
+    kept: u32,
 }
+
+/// How often a recalled port may be kept. A worker with nothing to do looks every 50 µs or so: what the kernel has not handed over after
+/// half a second it never will.
+const KEPT_MAX: u32 = 10_000;
 
 impl<P: Port> Seat<P> {
     /// The port, if there is one. A new one is seated when it has come.
@@ -45,11 +51,17 @@ impl<P: Port> Seat<P> {
         self.port.as_ref()
     }
 
-    /// Nothing was in the port just now: if it was recalled, it goes.
+    /// Nothing came out of the port just now: if it was recalled, and nothing more lies in it, it goes.
     pub(super) fn leave_if_recalled(&mut self) {
-        if self.recalled.load(Ordering::Acquire)
-            && let Some(port) = self.port.take()
-        {
+        if !self.recalled.load(Ordering::Acquire) {
+            return;
+        }
+        if self.port.as_ref().is_some_and(|port| !port.is_dry()) && self.kept < KEPT_MAX {
+            self.kept += 1;
+            return;
+        }
+        if let Some(port) = self.port.take() {
+            self.kept = 0;
             self.recalled.store(false, Ordering::Release);
             // There is room: the watcher offers no second port before it has the first one back.
             drop(self.leaving.push(port));

@@ -84,6 +84,11 @@ impl<P: Port> LiveSource<P> {
         }
     }
 
+    /// Whether nothing more lies in any port.
+    fn is_dry(&self) -> bool {
+        self.seats.iter().filter_map(Seat::seated).all(Port::is_dry)
+    }
+
     /// Takes frames from the next port that has any.
     fn take(&mut self, batch: &mut Batch) -> usize {
         for _ in 0..self.seats.len() {
@@ -115,8 +120,8 @@ impl<P: Port> FrameSource for LiveSource<P> {
         let taken = self.take(batch);
         self.stamper.end();
         if taken == 0 {
-            self.ended = stopping;
-            return if stopping { Received::End } else { Received::Nothing };
+            self.ended = stopping && self.is_dry();
+            return if self.ended { Received::End } else { Received::Nothing };
         }
         self.turn += 1;
         self.next_sequence += taken as u64 * self.workers;
@@ -138,5 +143,104 @@ impl<P: Port> FrameSource for LiveSource<P> {
         let timeout = Timespec::try_from(nap).ok();
         // An error ends the wait early, and the ports are looked at: that is all a wait is for.
         let _woken: Result<usize, _> = poll(&mut polled, timeout.as_ref());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::{AsFd as _, BorrowedFd};
+
+    use super::*;
+    use crate::capture::LinkType;
+    use crate::capture::live::{SeatHolder, seat};
+
+    /// A ring whose last frame is handed over late.
+    struct Late {
+        looks_until_handed_over: u32,
+        handed_over: bool,
+        null: std::fs::File,
+    }
+
+    impl Late {
+        fn by(looks: u32) -> Self {
+            let null = std::fs::File::open("/dev/null").expect("there is such a device");
+            Self { looks_until_handed_over: looks, handed_over: false, null }
+        }
+    }
+
+    impl Port for Late {
+        fn take(&mut self, batch: &mut Batch, _: &mut Stamper) -> usize {
+            if self.handed_over {
+                return 0;
+            }
+            if self.looks_until_handed_over > 0 {
+                self.looks_until_handed_over -= 1;
+                return 0;
+            }
+            self.handed_over = true;
+            assert!(batch.push(Timestamp::EPOCH, 60, LinkType::Ethernet, &[0; 60]));
+            1
+        }
+
+        fn descriptor(&self) -> BorrowedFd<'_> {
+            self.null.as_fd()
+        }
+
+        fn is_dry(&self) -> bool {
+            self.handed_over
+        }
+    }
+
+    fn source_of(port: Late) -> (LiveSource<Late>, SeatHolder<Late>, Stopper) {
+        let (mut holder, seat) = seat();
+        assert!(holder.offer(port).is_ok());
+        let stopper = Stopper::default();
+        (LiveSource::new(0, 1, LiveClock::start(), stopper.clone(), vec![seat]), holder, stopper)
+    }
+
+    #[test]
+    fn a_source_ends_when_nothing_more_lies_in_its_ports() {
+        let (mut source, _holder, stopper) = source_of(Late::by(3));
+        stopper.stop();
+        let mut batch = Batch::new();
+        let received: Vec<Received> = (0..6).map(|_| source.receive(&mut batch)).collect();
+        let expected = [
+            Received::Nothing,
+            Received::Nothing,
+            Received::Nothing,
+            Received::Frames,
+            Received::End,
+            Received::End,
+        ];
+        assert_eq!(received, expected);
+    }
+
+    #[test]
+    fn a_port_that_never_runs_dry_does_not_hold_up_the_end() {
+        let (mut source, _holder, stopper) = source_of(Late::by(u32::MAX));
+        stopper.stop();
+        let mut batch = Batch::new();
+        let ends = (0..=ROUNDS_AFTER_STOP).any(|_| source.receive(&mut batch) == Received::End);
+        assert!(ends);
+    }
+
+    #[test]
+    fn a_recalled_port_goes_when_nothing_more_lies_in_it_or_after_a_while() {
+        let (mut source, mut holder, _) = source_of(Late::by(3));
+        let mut batch = Batch::new();
+        holder.recall();
+        while source.receive(&mut batch) == Received::Nothing {
+            assert!(holder.returned().is_none(), "a frame lies in it");
+        }
+        assert_eq!(source.receive(&mut batch), Received::Nothing);
+        assert!(holder.returned().is_some_and(|port| port.handed_over));
+
+        let (mut source, mut holder, _) = source_of(Late::by(u32::MAX));
+        holder.recall();
+        let left = (0..100_000).any(|_| {
+            source.receive(&mut batch);
+            holder.returned().is_some()
+        });
+        assert!(left, "a dead socket is not kept for ever");
     }
 }
