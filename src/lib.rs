@@ -42,5 +42,6 @@ pub mod api;
 pub mod config;
 pub mod synth;
 pub mod evaluate;
+pub mod doctor;
 pub mod sensor;
 pub mod cli;

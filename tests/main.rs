@@ -20,6 +20,7 @@ mod cli; // what each command refuses, and how it says so
 mod corpus; // real captures through the whole data path, against the oracle
 mod decode; // real frames, and another decoder
 mod detection; // one snapshot, one version, replaced whole or not at all
+mod doctor; // a box, a port and a tap with something wrong, and the command that mends it
 mod evaluate; // labels and judged packets in, detection quality out
 mod features; // each of the 15, against an oracle that looks at every earlier packet again
 mod intel; // feeds on disk in, what is known of an address out

@@ -6,6 +6,7 @@ mod check;
 mod complaints;
 mod dataset;
 mod demo;
+mod doctor;
 mod evaluate;
 mod explain;
 mod interrupt;
@@ -61,6 +62,8 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     /// Say why packets scored as they did, feature by feature.
     Explain(explain::Explain),
+    /// Say what is wrong with this machine, an interface or its tap, and the command that mends it.
+    Doctor(doctor::Doctor),
     /// Make a store's tables, or bring them to this program's version.
     Migrate(migrate::Migrate),
     /// Recount a store against the sums that the sensor wrote into it.
@@ -92,6 +95,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Dataset(dataset) => dataset.run(),
         Command::Evaluate(evaluate) => evaluate.run(),
         Command::Explain(explain) => explain.run(),
+        Command::Doctor(doctor) => doctor.run(),
         Command::Migrate(migrate) => migrate.run(),
         Command::Audit(audit) => audit.run(),
         Command::Check(check) => check.run(),

@@ -12,4 +12,6 @@ mod program;
 pub use self::capture::{AfXdpCapture, AfXdpParams, Mode};
 pub use self::error::AfXdpError;
 pub use self::port::{PortParams, PortWatch, XskPort, frame_bytes_for};
-pub use self::program::{AttachMode, IGNORED_MAX, NoSocket, ProgramParams, QUEUES_MAX, XdpProgram};
+pub use self::program::{
+    AttachMode, IGNORED_MAX, NoSocket, ProgramParams, QUEUES_MAX, XdpProgram, is_ours,
+};

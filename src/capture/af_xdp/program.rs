@@ -24,6 +24,9 @@ pub const QUEUES_MAX: u32 = 256;
 /// `IGNORED_MAX` of the program.
 pub const IGNORED_MAX: usize = 1_024;
 
+/// The program's name in its object, and in the kernel.
+const NAME: &str = "redirect";
+
 static OBJECT: &[u8] = aya::include_bytes_aligned!("program/redirect.bpf.o");
 
 /// What becomes of a frame whose queue has no socket.
@@ -197,6 +200,15 @@ impl XdpProgram {
     }
 }
 
+/// Whether the program of this number bears the name of the one here. `None` where the kernel does not tell: it takes `CAP_SYS_ADMIN`
+/// to list programs.
+#[must_use]
+pub fn is_ours(program: u32) -> Option<bool> {
+    let mut loaded = aya::programs::loaded_programs().map_while(Result::ok);
+    let found = loaded.find(|info| info.id() == program)?;
+    Some(found.name_as_str() == Some(NAME))
+}
+
 /// `enum xdp_action` of `linux/bpf.h`.
 const XDP_DROP: u32 = 1;
 const XDP_PASS: u32 = 2;
@@ -212,7 +224,7 @@ fn network(address: IpAddr, prefix_length: u8) -> Key<[u8; 16]> {
 
 fn of_kind(program: &mut Ebpf) -> Result<&mut Xdp, AfXdpError> {
     let missing = || AfXdpError::Load("the object holds no XDP program called redirect".to_owned());
-    program.program_mut("redirect").and_then(|program| program.try_into().ok()).ok_or_else(missing)
+    program.program_mut(NAME).and_then(|program| program.try_into().ok()).ok_or_else(missing)
 }
 
 fn taken<M>(program: &mut Ebpf, name: &'static str) -> Result<M, AfXdpError>

@@ -9,6 +9,13 @@ use rustix::net::{AddressFamily, SocketType, socket};
 /// The longest name of an interface, with the zero behind it (`IFNAMSIZ`).
 const NAME_BYTES: usize = 16;
 
+/// A structure that the kernel reads a command from, its first field, and writes the answer to.
+///
+/// # Safety
+///
+/// For each command that values of the type are made with, the kernel writes no more than their size; any bytes make a value.
+unsafe trait Question {}
+
 /// `struct ethtool_channels`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,15 +31,59 @@ struct Channels {
     combined: u32,
 }
 
+// SAFETY: `ETHTOOL_GCHANNELS` writes one `struct ethtool_channels`; its fields are integers.
+unsafe impl Question for Channels {}
+
+/// `struct ethtool_drvinfo`: the name of the driver is its second field.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+struct DriverInfo {
+    command: u32,
+    driver: [u8; 32],
+    rest: [u8; 160],
+}
+
+// SAFETY: `ETHTOOL_GDRVINFO` writes one `struct ethtool_drvinfo` of 196 bytes; its fields are integers and their arrays.
+unsafe impl Question for DriverInfo {}
+
+const _: () = assert!(size_of::<DriverInfo>() == 196, "the size of struct ethtool_drvinfo");
+
+/// `struct ethtool_rxnfc`, whose part behind the third field other commands use.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+struct FlowHash {
+    command: u32,
+    flow: u32,
+    fields: u64,
+    rest: [u64; 32],
+}
+
+// SAFETY: `ETHTOOL_GRXFH` writes the first three fields, or one whole `struct ethtool_rxnfc`, which is shorter than this; its fields are
+// integers and their arrays.
+unsafe impl Question for FlowHash {}
+
 /// `struct ifreq`, for a command whose argument is an address; the kernel copies 40 bytes.
 #[repr(C)]
-struct Request {
+struct Request<T> {
     name: [u8; NAME_BYTES],
-    argument: *mut Channels,
+    argument: *mut T,
     rest: [u8; 16],
 }
 
+const ETHTOOL_GDRVINFO: u32 = 0x03;
+const ETHTOOL_GRXFH: u32 = 0x29;
 const ETHTOOL_GCHANNELS: u32 = 0x3c;
+
+/// Asks about an interface; the answer is written over the question.
+fn ask<T: Question>(interface: &str, question: &mut T) -> io::Result<()> {
+    let mut request = Request { name: [0; NAME_BYTES], argument: question, rest: [0; 16] };
+    let room = request.name.get_mut(..interface.len()).filter(|room| room.len() < NAME_BYTES);
+    room.ok_or(io::ErrorKind::InvalidInput)?.copy_from_slice(interface.as_bytes());
+    let socket = socket(AddressFamily::INET, SocketType::DGRAM, None)?;
+    // SAFETY: the request and the structure that it points to live until the call returns, and are those of the command.
+    let answered = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCETHTOOL, &raw mut request) };
+    if answered == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
 
 /// How many receive queues are in use.
 ///
@@ -41,14 +92,52 @@ const ETHTOOL_GCHANNELS: u32 = 0x3c;
 /// `EOPNOTSUPP` when the driver does not say.
 pub(super) fn receive_queues(interface: &str) -> io::Result<u32> {
     let mut channels = Channels { command: ETHTOOL_GCHANNELS, ..Channels::default() };
-    let mut request = Request { name: [0; NAME_BYTES], argument: &raw mut channels, rest: [0; 16] };
-    let room = request.name.get_mut(..interface.len()).filter(|room| room.len() < NAME_BYTES);
-    room.ok_or(io::ErrorKind::InvalidInput)?.copy_from_slice(interface.as_bytes());
-    let socket = socket(AddressFamily::INET, SocketType::DGRAM, None)?;
-    // SAFETY: the request and the structure that it points to live until the call returns, and are those of the command.
-    let answered = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCETHTOOL, &raw mut request) };
-    if answered != 0 {
-        return Err(io::Error::last_os_error());
-    }
+    ask(interface, &mut channels)?;
     Ok(channels.receive.saturating_add(channels.combined))
+}
+
+/// The name of the driver.
+///
+/// # Errors
+///
+/// `EOPNOTSUPP` when there is none that tells.
+pub fn driver(interface: &str) -> io::Result<String> {
+    let mut info = DriverInfo { command: ETHTOOL_GDRVINFO, driver: [0; 32], rest: [0; 160] };
+    ask(interface, &mut info)?;
+    let name = info.driver.split(|byte| *byte == 0).next().unwrap_or_default();
+    Ok(String::from_utf8_lossy(name).into_owned())
+}
+
+/// Packets whose hash a card is asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// TCP over IPv4.
+    Tcp4 = 1,
+    /// UDP over IPv4.
+    Udp4 = 2,
+    /// TCP over IPv6.
+    Tcp6 = 5,
+    /// UDP over IPv6.
+    Udp6 = 6,
+}
+
+/// What of a packet enters the hash by which a card deals it to a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HashFields {
+    /// Its addresses, or one of them.
+    pub addresses: bool,
+    /// Its ports, or one of them.
+    pub ports: bool,
+}
+
+/// What of the packets of a flow enters the hash.
+///
+/// # Errors
+///
+/// `EOPNOTSUPP` when the driver does not say.
+pub fn hash_fields(interface: &str, flow: Flow) -> io::Result<HashFields> {
+    let mut hash = FlowHash { command: ETHTOOL_GRXFH, flow: flow as u32, fields: 0, rest: [0; 32] };
+    ask(interface, &mut hash)?;
+    // RXH_IP_SRC, RXH_IP_DST; RXH_L4_B_0_1, RXH_L4_B_2_3.
+    Ok(HashFields { addresses: hash.fields & 0x30 != 0, ports: hash.fields & 0xc0 != 0 })
 }

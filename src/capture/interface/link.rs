@@ -22,7 +22,9 @@ pub struct Interface {
     pub index: u32,
     /// The largest payload of its frames, bytes.
     pub mtu: u32,
-    /// Whether it is set up and has a carrier.
+    /// Whether it is switched on, with or without a carrier.
+    pub is_on: bool,
+    /// Whether it is switched on and has a carrier.
     pub is_up: bool,
     /// Whether it receives frames for other hosts too.
     pub is_promiscuous: bool,
@@ -76,6 +78,7 @@ impl Interface {
             name: name.to_owned(),
             index: link.header.index,
             mtu: 0,
+            is_on: flags.contains(LinkFlags::Up),
             is_up: flags.contains(LinkFlags::Up) && flags.contains(LinkFlags::LowerUp),
             is_promiscuous: flags.contains(LinkFlags::Promisc),
             queues: queues(name),

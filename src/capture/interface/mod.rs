@@ -1,8 +1,15 @@
 //! What the kernel says of a network interface.
 
+mod card;
 mod ethtool;
+mod generic;
 mod link;
 mod route;
 
+pub use self::card::{
+    Dealing, Features, ReceiveRing, XdpFeatures, dealing, features, receive_ring,
+    sends_pause_frames, xdp_features,
+};
+pub use self::ethtool::{Flow, HashFields, driver, hash_fields};
 pub use self::link::{Interface, InterfaceError, names};
 pub use self::route::has_default_route;

@@ -168,6 +168,7 @@ mod tests {
             name: "eth1".to_owned(),
             index,
             mtu: 1_500,
+            is_on: true,
             is_up,
             is_promiscuous: true,
             queues,

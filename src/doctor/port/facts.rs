@@ -1,0 +1,99 @@
+//! What kernel and driver say of an interface.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::capture::af_xdp;
+use crate::capture::interface::{
+    self, Dealing, Features, Flow, HashFields, Interface, ReceiveRing, XdpFeatures,
+};
+use crate::doctor::known::{Known, folder, list, said, text};
+
+/// What was read.
+#[derive(Clone, Debug)]
+pub(in crate::doctor) struct PortFacts {
+    pub(in crate::doctor) interface: Interface,
+    pub(in crate::doctor) features: Known<Features>,
+    pub(super) has_default_route: bool,
+    pub(super) driver: Known<String>,
+    pub(super) xdp: Known<XdpFeatures>,
+    /// The XDP programs attached, and whether each is this sensor's.
+    pub(super) programs: Vec<(u32, Option<bool>)>,
+    pub(super) ring: Known<ReceiveRing>,
+    pub(super) pause: Known<bool>,
+    pub(super) dealing: Known<Dealing>,
+    /// What enters the hash, by the name that `ethtool` has for the packets.
+    pub(super) hashes: Vec<(&'static str, Known<HashFields>)>,
+    pub(super) interrupts: Known<Vec<Interrupt>>,
+    /// The cores of the card's socket.
+    pub(super) near_cores: Known<Vec<usize>>,
+}
+
+/// An interrupt of the card, and the cores that may serve it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Interrupt {
+    pub(super) number: u32,
+    pub(super) cores: Vec<usize>,
+}
+
+impl PortFacts {
+    /// Asks for them.
+    pub(in crate::doctor) fn gather(found: &Interface) -> Self {
+        let (name, index) = (found.name.as_str(), found.index);
+        let flows = [
+            ("tcp4", Flow::Tcp4),
+            ("udp4", Flow::Udp4),
+            ("tcp6", Flow::Tcp6),
+            ("udp6", Flow::Udp6),
+        ];
+        let device = device(found);
+        Self {
+            interface: found.clone(),
+            features: said(interface::features(index)),
+            has_default_route: interface::has_default_route(name),
+            driver: said(interface::driver(name)),
+            xdp: said(interface::xdp_features(index)),
+            programs: found.xdp_programs.iter().map(|id| (*id, af_xdp::is_ours(*id))).collect(),
+            ring: said(interface::receive_ring(index)),
+            pause: said(interface::sends_pause_frames(index)),
+            dealing: said(interface::dealing(index)),
+            hashes: flows
+                .map(|(word, flow)| (word, said(interface::hash_fields(name, flow))))
+                .to_vec(),
+            interrupts: device.clone().and_then(|device| interrupts(&device)),
+            near_cores: device.and_then(|device| near_cores(&device)),
+        }
+    }
+}
+
+/// Where the kernel keeps the card behind an interface; a virtual one has none.
+fn device(interface: &Interface) -> Known<PathBuf> {
+    let link = folder(interface)?.join("device");
+    fs::canonicalize(link).map_err(|_none| "there is no card behind it".to_owned())
+}
+
+/// The interrupts of a card that some core serves. Cards of a hypervisor keep them one folder further up.
+fn interrupts(device: &Path) -> Known<Vec<Interrupt>> {
+    let folders = [Some(device), device.parent()].into_iter().flatten();
+    let found = folders.filter_map(|folder| fs::read_dir(folder.join("msi_irqs")).ok()).next();
+    let Some(entries) = found else {
+        return Err("the card has no interrupts of its own".to_owned());
+    };
+    let numbers = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let served = |number: u32| {
+        let cores = text(format!("/proc/irq/{number}/effective_affinity_list")).ok()?;
+        let cores = list(&cores).filter(|cores| !cores.is_empty())?;
+        Some(Interrupt { number, cores })
+    };
+    let mut interrupts: Vec<Interrupt> = numbers.filter_map(served).collect();
+    interrupts.sort_unstable_by_key(|interrupt| interrupt.number);
+    if interrupts.is_empty() {
+        return Err("/proc/irq does not say which cores serve its interrupts".to_owned());
+    }
+    Ok(interrupts)
+}
+
+fn near_cores(device: &Path) -> Known<Vec<usize>> {
+    let cores = text(device.join("local_cpulist"))?;
+    list(&cores).filter(|cores| !cores.is_empty()).ok_or_else(|| "the card does not say".to_owned())
+}
