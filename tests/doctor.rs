@@ -7,8 +7,9 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+use crate::live::Sensor;
 use crate::netns::{self, Wire};
-use crate::support::{run, run_well, sensor, stderr};
+use crate::support::{folder, run, run_well, sensor, stderr};
 
 /// Long enough for a loaded machine to hear some of what is sent all the time.
 const LISTEN: &str = "3";
@@ -234,6 +235,56 @@ fn a_wire_on_which_nothing_comes_is_named() {
     let finding = find(&found, "traffic", "no frame came").expect("it is named");
     assert_eq!(finding["severity"], "warning");
     assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn a_sensor_that_runs_misses_no_frame_for_the_doctor() {
+    if !netns::available() {
+        return;
+    }
+    let wire = Wire::new(1);
+    let sensor = Sensor::start(&wire, "backend = 'af_packet'");
+    let mut next = numbers();
+    let mut sent = 0;
+    let found = heard_while(&wire, || {
+        sent += 20;
+        next().map(|number| segment(number, true)).collect()
+    });
+    assert_eq!(find(&found, "one-way", "one-way traffic").map(|_| ()), Some(()));
+    assert_eq!(sensor.stop().rows.len(), sent, "frames sent and frames judged");
+}
+
+#[test]
+fn beside_a_sensor_that_takes_the_frames_nothing_is_said_of_the_tap() {
+    if !netns::available() {
+        return;
+    }
+    let wire = Wire::new(1);
+    let sensor = Sensor::start(&wire, "backend = 'af_xdp'");
+    let mut next = numbers();
+    let found = heard_while(&wire, || next().map(|number| segment(number, true)).collect());
+    let program = find(&found, "xdp-program", "is this sensor's").expect("it is known");
+    assert_eq!(program["severity"], "ok", "{program}");
+    let tap: Vec<&Value> = found.iter().filter(|finding| finding["part"] == "tap").collect();
+    let [traffic] = tap.as_slice() else { panic!("{tap:?}") };
+    assert_eq!(traffic["severity"], "unknown", "{traffic}");
+    assert!(traffic["what"].as_str().unwrap().contains("stop the sensor to listen"), "{traffic}");
+    sensor.stop();
+}
+
+#[test]
+fn the_interface_of_the_configuration_is_examined() {
+    if !netns::available() {
+        return;
+    }
+    let wire = Wire::new(1);
+    let folder = folder();
+    let config = folder.path().join("sensor.toml");
+    std::fs::write(&config, "capture.interface = 'mirror0'\n").unwrap();
+    let mut command = wire.sensor().sensor_program();
+    let output = run(command.args(["doctor", "--json", "--listen", "0", "--config"]).arg(config));
+    let json: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&json["interface"], &json["tap"]), (&Value::from("mirror0"), &Value::Null));
 }
 
 #[test]

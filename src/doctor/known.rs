@@ -52,6 +52,16 @@ pub(super) fn list(text: &str) -> Option<Vec<usize>> {
     Some(numbers)
 }
 
+/// A word of a shell's command line.
+pub(super) fn word(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.@:+".contains(c);
+    if text.chars().all(is_plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
 /// Numbers for a person: `1, 2 and 5`.
 pub(super) fn words(numbers: &[usize]) -> String {
     let words: Vec<String> = numbers.iter().map(ToString::to_string).collect();
@@ -87,5 +97,12 @@ mod tests {
     fn a_file_that_is_not_there_is_named() {
         let reason = text("/proc/no/such/file").unwrap_err();
         assert!(reason.starts_with("/proc/no/such/file: "), "{reason}");
+    }
+
+    #[test]
+    fn odd_names_are_quoted_in_commands() {
+        assert_eq!(word("eth1.100"), "eth1.100");
+        assert_eq!(word("a b;c"), "'a b;c'");
+        assert_eq!(word("it's"), r"'it'\''s'");
     }
 }

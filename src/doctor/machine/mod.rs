@@ -5,7 +5,7 @@ mod facts;
 pub(super) use self::facts::MachineFacts;
 
 use self::facts::{HugePages, effective};
-use super::known::{Known, text, words};
+use super::known::{Known, text, word, words};
 use super::{Finding, Intended, Part};
 use crate::capture::af_xdp::frame_bytes_for;
 use crate::capture::interface::Interface;
@@ -36,7 +36,7 @@ pub(super) fn judge(
 ) -> Vec<Finding> {
     vec![
         kernel(&facts.kernel),
-        rights(&facts.capabilities),
+        rights(&facts.capabilities, interface),
         locked_memory(facts, interface, intended),
         cores(interface, intended),
         governor(facts),
@@ -70,7 +70,7 @@ fn version(release: &str) -> Option<(u32, u32)> {
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
-fn rights(capabilities: &Known<u64>) -> Finding {
+fn rights(capabilities: &Known<u64>, interface: Option<&Interface>) -> Finding {
     const CHECK: &str = "capabilities";
     let bits = match capabilities {
         Ok(bits) => *bits,
@@ -87,7 +87,10 @@ fn rights(capabilities: &Known<u64>) -> Finding {
     Part::Box
         .warning(CHECK, format!("this user lacks {}", missing.join(", ")))
         .since("a sensor that this user starts can't capture by AF_XDP (the systemd unit can), and less is seen here")
-        .mended_by("sudo phantomnet doctor")
+        .mended_by(match interface {
+            Some(interface) => format!("sudo phantomnet doctor --interface {}", word(&interface.name)),
+            None => "sudo phantomnet doctor".to_owned(),
+        })
 }
 
 fn locked_memory(

@@ -72,10 +72,14 @@ fn device(interface: &Interface) -> Known<PathBuf> {
     fs::canonicalize(link).map_err(|_none| "there is no card behind it".to_owned())
 }
 
-/// The interrupts of a card that some core serves. Cards of a hypervisor keep them one folder further up.
+/// The folders in which the kernel shows a card: of one that a hypervisor made up, what lies on the bus is one folder further up.
+fn folders(device: &Path) -> impl Iterator<Item = &Path> {
+    [Some(device), device.parent()].into_iter().flatten()
+}
+
+/// The interrupts of a card that some core serves.
 fn interrupts(device: &Path) -> Known<Vec<Interrupt>> {
-    let folders = [Some(device), device.parent()].into_iter().flatten();
-    let found = folders.filter_map(|folder| fs::read_dir(folder.join("msi_irqs")).ok()).next();
+    let found = folders(device).find_map(|folder| fs::read_dir(folder.join("msi_irqs")).ok());
     let Some(entries) = found else {
         return Err("the card has no interrupts of its own".to_owned());
     };
@@ -94,6 +98,7 @@ fn interrupts(device: &Path) -> Known<Vec<Interrupt>> {
 }
 
 fn near_cores(device: &Path) -> Known<Vec<usize>> {
-    let cores = text(device.join("local_cpulist"))?;
-    list(&cores).filter(|cores| !cores.is_empty()).ok_or_else(|| "the card does not say".to_owned())
+    let cores = folders(device).find_map(|folder| text(folder.join("local_cpulist")).ok());
+    let cores = cores.and_then(|cores| list(&cores)).filter(|cores| !cores.is_empty());
+    cores.ok_or_else(|| "the kernel does not say which cores are close to the card".to_owned())
 }

@@ -6,7 +6,7 @@ mod offloads;
 
 pub(super) use self::facts::PortFacts;
 
-use super::known::{Known, words};
+use super::known::{Known, word, words};
 use super::{Finding, Intended, Part};
 use crate::capture::af_xdp::{AfXdpError, frame_bytes_for};
 use crate::capture::interface::{Interface, XdpFeatures};
@@ -30,16 +30,6 @@ pub(super) fn judge(facts: &PortFacts, intended: &Intended) -> Vec<Finding> {
     findings.push(port.interrupts());
     findings.push(port.socket());
     findings
-}
-
-/// A word of a shell's command line.
-pub(super) fn word(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.@:+".contains(c);
-    if text.chars().all(is_plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
 }
 
 /// What is judged.
@@ -138,7 +128,7 @@ impl Port<'_> {
         }
         Part::Interface
             .warning(CHECK, "not promiscuous")
-            .since("mirrored frames are addressed to others, and the card drops them")
+            .since("mirrored frames are addressed to others, and the card drops them unless the sensor may open packet sockets, which its unit does not allow")
             .mended_by(format!("ip link set dev {} promisc on", self.name))
     }
 

@@ -237,10 +237,3 @@ fn interrupts_are_to_keep_off_the_workers_cores() {
     let far = PortFacts { near_cores: Ok(vec![0, 1, 2]), ..good() };
     assert_eq!(one(&far), (Severity::Advice, "numa", String::new()));
 }
-
-#[test]
-fn odd_names_are_quoted_in_commands() {
-    assert_eq!(word("eth1.100"), "eth1.100");
-    assert_eq!(word("a b;c"), "'a b;c'");
-    assert_eq!(word("it's"), r"'it'\''s'");
-}

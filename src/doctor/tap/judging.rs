@@ -1,6 +1,7 @@
 //! What the traffic of a tap says of the mirror behind it.
 
-use super::super::port::{PortFacts, word};
+use super::super::known::word;
+use super::super::port::PortFacts;
 use super::super::{Finding, Intended, Part};
 use super::measure::Heard;
 
