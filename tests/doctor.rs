@@ -288,6 +288,28 @@ fn the_interface_of_the_configuration_is_examined() {
 }
 
 #[test]
+fn queues_without_a_worker_of_their_own_are_named_and_mended() {
+    if !netns::available() {
+        return;
+    }
+    let wire = Wire::new(2);
+    let folder = folder();
+    let config = folder.path().join("sensor.toml");
+    std::fs::write(&config, "workers.count = 1\n").unwrap();
+    let examine = || {
+        let mut command = doctor(&wire, &["--json", "--listen", "0", "--config"]);
+        findings(&run(command.arg(&config)))
+    };
+    let found = examine();
+    let finding = find(&found, "queues", "receive queues: 2, workers: 1").expect("it is named");
+    let mend = finding["mend"].as_str().expect("there is a command");
+    run_well(wire.sensor().command("sh").args(["-c", mend]));
+    let found = examine();
+    let finding = find(&found, "queues", "receive queues: 1, workers: 1").expect("it is mended");
+    assert_eq!(finding["severity"], "ok", "{finding}");
+}
+
+#[test]
 fn text_and_json_hold_the_same_findings() {
     if !netns::available() {
         return;

@@ -62,7 +62,6 @@ pub struct Finding {
     /// What is so.
     pub what: String,
     /// Why it matters; nothing where all is well.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub why: String,
     /// The command that mends it, where there is one.
     pub mend: Option<String>,

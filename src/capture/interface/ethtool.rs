@@ -85,15 +85,41 @@ fn ask<T: Question>(interface: &str, question: &mut T) -> io::Result<()> {
     if answered == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+fn channels(interface: &str) -> io::Result<Channels> {
+    let mut channels = Channels { command: ETHTOOL_GCHANNELS, ..Channels::default() };
+    ask(interface, &mut channels)?;
+    Ok(channels)
+}
+
 /// How many receive queues are in use.
 ///
 /// # Errors
 ///
 /// `EOPNOTSUPP` when the driver does not say.
 pub(super) fn receive_queues(interface: &str) -> io::Result<u32> {
-    let mut channels = Channels { command: ETHTOOL_GCHANNELS, ..Channels::default() };
-    ask(interface, &mut channels)?;
+    let channels = channels(interface)?;
     Ok(channels.receive.saturating_add(channels.combined))
+}
+
+/// How the number of receive queues can be set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueLimits {
+    /// How many there can be.
+    pub most: u32,
+    /// Whether the driver counts queues for both directions, rather than those for receiving apart.
+    pub combined: bool,
+}
+
+/// How the number of receive queues can be set.
+///
+/// # Errors
+///
+/// `EOPNOTSUPP` when the driver does not say.
+pub fn queue_limits(interface: &str) -> io::Result<QueueLimits> {
+    let channels = channels(interface)?;
+    let combined = channels.combined_max > 0;
+    let most = if combined { channels.combined_max } else { channels.receive_max };
+    Ok(QueueLimits { most, combined })
 }
 
 /// The name of the driver.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::capture::af_xdp;
 use crate::capture::interface::{
-    self, Dealing, Features, Flow, HashFields, Interface, ReceiveRing, XdpFeatures,
+    self, Dealing, Features, Flow, HashFields, Interface, QueueLimits, ReceiveRing, XdpFeatures,
 };
 use crate::doctor::known::{Known, folder, list, said, text};
 
@@ -19,6 +19,7 @@ pub(in crate::doctor) struct PortFacts {
     pub(super) xdp: Known<XdpFeatures>,
     /// The XDP programs attached, and whether each is this sensor's.
     pub(super) programs: Vec<(u32, Option<bool>)>,
+    pub(super) queue_limits: Known<QueueLimits>,
     pub(super) ring: Known<ReceiveRing>,
     pub(super) pause: Known<bool>,
     pub(super) dealing: Known<Dealing>,
@@ -54,6 +55,7 @@ impl PortFacts {
             driver: said(interface::driver(name)),
             xdp: said(interface::xdp_features(index)),
             programs: found.xdp_programs.iter().map(|id| (*id, af_xdp::is_ours(*id))).collect(),
+            queue_limits: said(interface::queue_limits(name)),
             ring: said(interface::receive_ring(index)),
             pause: said(interface::sends_pause_frames(index)),
             dealing: said(interface::dealing(index)),

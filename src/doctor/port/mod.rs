@@ -148,7 +148,6 @@ impl Port<'_> {
         const CHECK: &str = "queues";
         let (queues, workers) = (self.interface().queues as usize, self.intended.workers);
         let said = format!("receive queues: {queues}, workers: {workers}");
-        let change = format!("ethtool -L {} combined {workers}", self.name);
         if !self.intended.af_xdp || queues == workers {
             return Part::Interface.ok(CHECK, said);
         }
@@ -157,7 +156,14 @@ impl Port<'_> {
         } else {
             "some workers have no queue, and receive nothing themselves"
         };
-        Part::Interface.advice(CHECK, said).since(why).mended_by(change)
+        let finding = Part::Interface.advice(CHECK, said).since(why);
+        match &self.facts.queue_limits {
+            Ok(limits) if limits.most as usize >= workers => {
+                let kind = if limits.combined { "combined" } else { "rx" };
+                finding.mended_by(format!("ethtool -L {} {kind} {workers}", self.name))
+            }
+            _ => finding,
+        }
     }
 
     fn ring(&self) -> Finding {

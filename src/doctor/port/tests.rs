@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use super::facts::Interrupt;
 use super::*;
-use crate::capture::interface::{Dealing, Features, HashFields, ReceiveRing};
+use crate::capture::interface::{Dealing, Features, HashFields, QueueLimits, ReceiveRing};
 use crate::doctor::Severity;
 
 fn intended() -> Intended {
@@ -35,6 +35,7 @@ fn good() -> PortFacts {
         driver: Ok("ice".to_owned()),
         xdp: Ok(XdpFeatures { native: true, redirect: true, zero_copy: true }),
         programs: Vec::new(),
+        queue_limits: Ok(QueueLimits { most: 8, combined: true }),
         ring: Ok(ReceiveRing { used: 4_096, most: 8_160 }),
         pause: Ok(false),
         dealing: Ok(Dealing { key, table: (0..128).map(|n| n % 2).collect() }),
@@ -81,6 +82,7 @@ fn a_port_that_says_nothing_is_not_taken_for_good() {
         features: Err(silent()),
         driver: Err(silent()),
         xdp: Err(silent()),
+        queue_limits: Err(silent()),
         ring: Err(silent()),
         pause: Err(silent()),
         dealing: Err(silent()),
@@ -156,8 +158,14 @@ fn queues_and_workers_are_to_be_as_many() {
         dealing: Ok(Dealing { table: vec![0, 1, 2, 3], ..facts.dealing.clone().unwrap() }),
         ..facts
     };
-    let mend = "ethtool -L eth1 combined 2".to_owned();
-    assert_eq!(one(&facts), (Severity::Advice, "queues", mend));
+    let with = |most, combined| PortFacts {
+        queue_limits: Ok(QueueLimits { most, combined }),
+        ..facts.clone()
+    };
+    let mend = |words: &str| (Severity::Advice, "queues", words.to_owned());
+    assert_eq!(one(&with(8, true)), mend("ethtool -L eth1 combined 2"));
+    assert_eq!(one(&with(8, false)), mend("ethtool -L eth1 rx 2"));
+    assert_eq!(one(&with(1, true)), mend(""));
 }
 
 #[test]

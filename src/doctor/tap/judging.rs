@@ -12,6 +12,9 @@ pub(in crate::doctor) fn judge(
     intended: &Intended,
 ) -> Vec<Finding> {
     let tap = Tap { heard, port, intended, name: word(&port.interface.name) };
+    if heard.interrupted {
+        return vec![tap.interruption()];
+    }
     if heard.frames == 0 {
         return vec![tap.silence()];
     }
@@ -52,6 +55,13 @@ fn percent(part: u64, whole: u64) -> f64 {
 }
 
 impl Tap<'_> {
+    /// What was counted around it is no measure of anything.
+    fn interruption(&self) -> Finding {
+        Part::Tap
+            .fault("traffic", "the interface went down while it was listened to")
+            .since("no frame comes in meanwhile: a cable, the switch, or somebody who sets it up")
+    }
+
     fn silence(&self) -> Finding {
         const CHECK: &str = "traffic";
         let seconds = self.heard.seconds;

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::measure::{Heard, Measure};
-use crate::capture::af_packet::{self, AfPacketError, AfPacketParams, AfPacketSource, Fanout};
+use crate::capture::af_packet::{
+    self, AfPacketError, AfPacketParams, AfPacketSource, Fanout, InterfaceState,
+};
 use crate::capture::interface::Interface;
 use crate::capture::{Batch, FrameSource as _, Received};
 use crate::doctor::known::{folder, text};
@@ -20,6 +22,9 @@ pub struct Listening<'a> {
 
 /// The most sockets; the frames of more queues can't be told apart.
 const SOCKETS_MAX: u32 = 64;
+
+/// How often the kernel is asked what it counted.
+const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// Bytes of all rings together.
 const RING_BYTES: u32 = 64 << 20;
@@ -55,11 +60,17 @@ pub(in crate::doctor) fn listen(
     };
     let lost_before = losses(interface);
     let begun = Instant::now();
+    let (mut asked, mut interrupted) = (begun, false);
     while begun.elapsed() < listening.time && !(listening.is_over)() {
+        if asked.elapsed() >= ASK_EVERY {
+            asked = Instant::now();
+            interrupted |= ask(&mut sources)?;
+        }
         if !ears.hear(&mut sources) {
             std::thread::sleep(Duration::from_millis(RETIRE_MILLIS.into()) / 2);
         }
     }
+    interrupted |= ask(&mut sources)?;
     let seconds = begun.elapsed().as_secs_f64();
     let lost = lost_before.zip(losses(interface)).map(|(before, after)| grown(&before, &after));
     for source in &mut sources {
@@ -75,7 +86,20 @@ pub(in crate::doctor) fn listen(
     let is_by_queue = interface.queues <= SOCKETS_MAX;
     let heard = ears.measure.heard(seconds);
     let by_queue = is_by_queue.then_some(ears.by_queue);
-    Ok(Heard { frames: heard.frames + missed, missed, by_queue, lost_by_card: lost, ..heard })
+    let frames = heard.frames + missed;
+    Ok(Heard { frames, interrupted, missed, by_queue, lost_by_card: lost, ..heard })
+}
+
+/// Has the kernel tell what it counted, which it does in 32 bits, and whether the interface went down.
+fn ask(sources: &mut [AfPacketSource]) -> Result<bool, AfPacketError> {
+    let mut interrupted = false;
+    for source in sources {
+        source.counters()?;
+        let health = source.health()?;
+        interrupted |= health.interrupted
+            || matches!(health.interface, InterfaceState::Down | InterfaceState::Gone);
+    }
+    Ok(interrupted)
 }
 
 /// Rings that share [`RING_BYTES`].

@@ -14,6 +14,8 @@ use crate::decode::{NotDecoded, decode};
 pub struct Heard {
     /// For how long.
     pub seconds: f64,
+    /// Whether the interface went down meanwhile.
+    pub interrupted: bool,
     /// Frames that came.
     pub frames: u64,
     /// Their bytes on the wire.

@@ -200,6 +200,13 @@ fn a_port_without_a_mirror_is_told_by_what_it_hears() {
 }
 
 #[test]
+fn an_interface_that_goes_down_meanwhile_is_all_that_is_told() {
+    let heard = Heard { interrupted: true, ..whole(connections(20, 5, false)) };
+    let (severity, check, _) = one(&heard);
+    assert_eq!((severity, check), (Severity::Fault, "traffic"));
+}
+
+#[test]
 fn silent_and_busy_queues_are_named() {
     let heard = whole(connections(20, 50, true));
     let of = |by_queue: &[u64]| one(&Heard { by_queue: Some(by_queue.to_vec()), ..heard.clone() });
