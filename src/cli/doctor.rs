@@ -15,13 +15,7 @@ const LISTEN_SECONDS: u16 = 5;
 
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
-A line for each thing that was examined: ok, unknown (it could not be read), advice, warning or fault; why it matters, and the command
-that mends it. Exit code 1 when there is a warning or a fault. Nothing is changed; frames are copied, also from beside a running sensor
-(one that captures by AF_XDP takes them first: then nothing is heard).
-
-Example:
-  phantomnet doctor --interface eth1 --listen 30")]
+#[command(after_long_help = include_str!("pages/doctor.txt"))]
 pub(super) struct Doctor {
     #[command(flatten)]
     config: ConfigArgument,
