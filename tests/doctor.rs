@@ -2,14 +2,14 @@
 
 #![cfg(test)]
 
-use std::process::Child;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::live::Sensor;
-use crate::netns::{self, Wire};
-use crate::support::{folder, run, run_well, sensor, stderr};
+use crate::netns::{self, Sender, Wire};
+use crate::support::{folder, run, run_well, sensor, signal, stderr};
 
 /// Long enough for a loaded machine to hear some of what is sent all the time.
 const LISTEN: &str = "3";
@@ -37,15 +37,13 @@ fn find<'a>(findings: &'a [Value], check: &str, what: &str) -> Option<&'a Value>
     findings.iter().find(says)
 }
 
-/// What is found while these frames are sent, over and over, `next` making other ones of them each time.
-fn heard_while(wire: &Wire, mut next: impl FnMut() -> Vec<Vec<u8>>) -> Vec<Value> {
-    let mut command = doctor(wire, &["--json", "--listen", LISTEN]);
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
-    let mut child = Running(Some(child));
+/// What is found while frames are sent: what `send` sends, again and again.
+fn heard_while(wire: &Wire, mut send: impl FnMut(&mut Sender)) -> Vec<Value> {
+    let mut child = Running::start(&mut doctor(wire, &["--json", "--listen", LISTEN]));
     let mut sender = wire.sender();
     while child.runs() {
-        sender.send(&next());
-        std::thread::sleep(std::time::Duration::from_millis(5));
+        send(&mut sender);
+        std::thread::sleep(Duration::from_millis(5));
     }
     findings(&child.output())
 }
@@ -54,6 +52,15 @@ fn heard_while(wire: &Wire, mut next: impl FnMut() -> Vec<Vec<u8>>) -> Vec<Value
 struct Running(Option<Child>);
 
 impl Running {
+    fn start(doctor: &mut Command) -> Self {
+        let child = doctor.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        Self(Some(child.expect("the program can be started")))
+    }
+
+    fn id(&self) -> u32 {
+        self.0.as_ref().expect("it is there until its output is taken").id()
+    }
+
     fn runs(&mut self) -> bool {
         let child = self.0.as_mut().expect("it is there until its output is taken");
         child.try_wait().expect("its own child").is_none()
@@ -102,6 +109,14 @@ fn numbers() -> impl FnMut() -> std::ops::Range<u32> {
     }
 }
 
+fn frames(frames: impl IntoIterator<Item = Vec<u8>>) -> Vec<Vec<u8>> {
+    frames.into_iter().collect()
+}
+
+fn towards_server(numbers: impl Iterator<Item = u32>) -> Vec<Vec<u8>> {
+    frames(numbers.map(|number| segment(number, true)))
+}
+
 #[test]
 fn a_port_that_merges_frames_is_found_and_mended_by_the_command_that_is_printed() {
     if !netns::available() {
@@ -130,6 +145,7 @@ fn every_command_that_is_printed_for_a_port_does_what_it_says() {
     let device = wire.sensor().device();
     run_well(wire.sensor().command("ethtool").args(["-K", device, "gro", "on"]));
     run_well(wire.sensor().command("ip").args(["link", "set", device, "mtu", "9000"]));
+    run_well(wire.sensor().command("ip").args(["link", "set", device, "arp", "on"]));
     wire.sensor().set("down");
     // The wire itself sets nothing of this, and the machine's own settings are nobody's to change here.
     for _ in 0..3 {
@@ -146,7 +162,7 @@ fn every_command_that_is_printed_for_a_port_does_what_it_says() {
         .filter(|finding| finding["part"] == "interface" && !finding["mend"].is_null())
         .collect();
     assert_eq!(left, Vec::<&Value>::new());
-    for check in ["link", "promiscuous", "mtu"] {
+    for check in ["link", "silence", "promiscuous", "mtu"] {
         let finding = find(&found, check, "").expect("each check has a finding");
         assert_eq!(finding["severity"], "ok", "{finding}");
     }
@@ -159,12 +175,12 @@ fn one_way_traffic_is_named_and_both_ways_are_not() {
     }
     let wire = Wire::new(1);
     let mut next = numbers();
-    let found = heard_while(&wire, || next().map(|number| segment(number, true)).collect());
+    let found = heard_while(&wire, |sender| sender.send(&towards_server(next())));
     let finding = find(&found, "one-way", "one-way traffic").expect("it is named");
     assert_eq!(finding["severity"], "warning", "{finding}");
     assert!(finding["what"].as_str().unwrap().contains("20 of 20 TCP connections"), "{finding}");
     let both = |number| [segment(number, true), segment(number, false)];
-    let found = heard_while(&wire, || next().flat_map(both).collect());
+    let found = heard_while(&wire, |sender| sender.send(&frames(next().flat_map(both))));
     let finding = find(&found, "one-way", "").expect("each check has a finding");
     assert_eq!(finding["severity"], "ok", "{finding}");
 }
@@ -177,10 +193,10 @@ fn frames_that_are_mirrored_twice_are_named() {
     let wire = Wire::new(1);
     let mut next = numbers();
     let twice = |number| [segment(number, true), segment(number, true)];
-    let found = heard_while(&wire, || next().flat_map(twice).collect());
+    let found = heard_while(&wire, |sender| sender.send(&frames(next().flat_map(twice))));
     let finding = find(&found, "duplicates", "duplicates").expect("it is named");
     assert_eq!(finding["severity"], "warning", "{finding}");
-    let found = heard_while(&wire, || next().map(|number| segment(number, true)).collect());
+    let found = heard_while(&wire, |sender| sender.send(&towards_server(next())));
     let finding = find(&found, "duplicates", "").expect("each check has a finding");
     assert_eq!(finding["severity"], "ok", "{finding}");
 }
@@ -197,7 +213,7 @@ fn truncated_frames_are_named() {
         frame.truncate(64);
         frame
     };
-    let found = heard_while(&wire, || next().map(cut).collect());
+    let found = heard_while(&wire, |sender| sender.send(&frames(next().map(cut))));
     let finding = find(&found, "truncated", "are truncated, none came longer than 50 bytes")
         .expect("it is named");
     assert_eq!(finding["severity"], "warning", "{finding}");
@@ -210,16 +226,7 @@ fn a_silent_queue_is_named() {
     }
     let wire = Wire::new(2);
     let mut next = numbers();
-    let mut command = doctor(&wire, &["--json", "--listen", LISTEN]);
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
-    let mut child = Running(Some(child));
-    let mut sender = wire.sender();
-    while child.runs() {
-        let frames: Vec<Vec<u8>> = next().map(|number| segment(number, true)).collect();
-        sender.send_on(1, &frames);
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
-    let found = findings(&child.output());
+    let found = heard_while(&wire, |sender| sender.send_on(1, &towards_server(next())));
     let finding = find(&found, "queue-skew", "1 of 2 receive queues").expect("it is named");
     assert_eq!(finding["severity"], "warning", "{finding}");
 }
@@ -246,11 +253,12 @@ fn a_sensor_that_runs_misses_no_frame_for_the_doctor() {
     let sensor = Sensor::start(&wire, "backend = 'af_packet'");
     let mut next = numbers();
     let mut sent = 0;
-    let found = heard_while(&wire, || {
-        sent += 20;
-        next().map(|number| segment(number, true)).collect()
+    let found = heard_while(&wire, |sender| {
+        let frames = towards_server(next());
+        sent += frames.len();
+        sender.send(&frames);
     });
-    assert_eq!(find(&found, "one-way", "one-way traffic").map(|_| ()), Some(()));
+    assert!(find(&found, "one-way", "one-way traffic").is_some(), "the doctor heard them too");
     assert_eq!(sensor.stop().rows.len(), sent, "frames sent and frames judged");
 }
 
@@ -262,7 +270,7 @@ fn beside_a_sensor_that_takes_the_frames_nothing_is_said_of_the_tap() {
     let wire = Wire::new(1);
     let sensor = Sensor::start(&wire, "backend = 'af_xdp'");
     let mut next = numbers();
-    let found = heard_while(&wire, || next().map(|number| segment(number, true)).collect());
+    let found = heard_while(&wire, |sender| sender.send(&towards_server(next())));
     let program = find(&found, "xdp-program", "is this sensor's").expect("it is known");
     assert_eq!(program["severity"], "ok", "{program}");
     let tap: Vec<&Value> = found.iter().filter(|finding| finding["part"] == "tap").collect();
@@ -307,6 +315,22 @@ fn queues_without_a_worker_of_their_own_are_named_and_mended() {
     let found = examine();
     let finding = find(&found, "queues", "receive queues: 1, workers: 1").expect("it is mended");
     assert_eq!(finding["severity"], "ok", "{finding}");
+}
+
+#[test]
+fn a_doctor_that_is_told_to_end_says_what_it_has_found() {
+    if !netns::available() {
+        return;
+    }
+    let wire = Wire::new(1);
+    let mut child = Running::start(&mut doctor(&wire, &["--json", "--listen", "3600"]));
+    while wire.sensor().promiscuity() == 0 {
+        assert!(child.runs(), "{}", stderr(&child.output()));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    signal("INT", child.id());
+    assert!(find(&findings(&child.output()), "traffic", "no frame came").is_some());
+    assert_eq!(wire.sensor().promiscuity(), 0, "nothing is changed for good");
 }
 
 #[test]

@@ -15,6 +15,7 @@ pub(in crate::doctor) struct PortFacts {
     pub(in crate::doctor) interface: Interface,
     pub(in crate::doctor) features: Known<Features>,
     pub(super) has_default_route: bool,
+    pub(super) voice: Known<Voice>,
     pub(super) driver: Known<String>,
     pub(super) xdp: Known<XdpFeatures>,
     /// The XDP programs attached, and whether each is this sensor's.
@@ -37,6 +38,17 @@ pub(super) struct Interrupt {
     pub(super) cores: Vec<usize>,
 }
 
+/// Why a port would ever send.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Voice {
+    pub(super) arp: bool,
+    pub(super) multicast: bool,
+    /// It has an address of IPv6, which it announces.
+    pub(super) ipv6: bool,
+    /// The machine has routes through it: somebody uses it.
+    pub(super) routes: bool,
+}
+
 impl PortFacts {
     /// Asks for them.
     pub(in crate::doctor) fn gather(found: &Interface) -> Self {
@@ -52,6 +64,7 @@ impl PortFacts {
             interface: found.clone(),
             features: said(interface::features(index)),
             has_default_route: interface::has_default_route(name),
+            voice: voice(found),
             driver: said(interface::driver(name)),
             xdp: said(interface::xdp_features(index)),
             programs: found.xdp_programs.iter().map(|id| (*id, af_xdp::is_ours(*id))).collect(),
@@ -66,6 +79,24 @@ impl PortFacts {
             near_cores: device.and_then(|device| near_cores(&device)),
         }
     }
+}
+
+fn voice(interface: &Interface) -> Known<Voice> {
+    /// `IFF_NOARP` and `IFF_MULTICAST`.
+    const NO_ARP: u32 = 0x80;
+    const MULTICAST: u32 = 0x1000;
+    let flags = text(folder(interface)?.join("flags"))?;
+    let bits = u32::from_str_radix(flags.trim_start_matches("0x"), 16);
+    let bits = bits.map_err(|error| format!("its flags are {flags}: {error}"))?;
+    // A kernel without a protocol has no such file, and the interface no such address.
+    let lines = |file: &str| text(file).unwrap_or_default();
+    let has_name = |line: &str| line.split_whitespace().any(|word| word == interface.name);
+    Ok(Voice {
+        arp: bits & NO_ARP == 0,
+        multicast: bits & MULTICAST != 0,
+        ipv6: lines("/proc/self/net/if_inet6").lines().any(has_name),
+        routes: lines("/proc/self/net/route").lines().any(has_name),
+    })
 }
 
 /// Where the kernel keeps the card behind an interface; a virtual one has none.

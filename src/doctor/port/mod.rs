@@ -5,6 +5,7 @@ mod facts;
 mod offloads;
 
 pub(super) use self::facts::PortFacts;
+use self::facts::Voice;
 
 use super::known::{Known, word, words};
 use super::{Finding, Intended, Part};
@@ -17,6 +18,7 @@ pub(super) fn judge(facts: &PortFacts, intended: &Intended) -> Vec<Finding> {
     let mut findings = vec![
         port.state(),
         port.default_route(),
+        port.voice(),
         port.driver(),
         port.xdp_program(),
         port.promiscuous(),
@@ -70,6 +72,36 @@ impl Port<'_> {
         Part::Interface.warning(CHECK, "the default route leads through it").since(
             "this machine is reached by it, AF_XDP would cut it off, and its own traffic is judged along with the mirror's; capture on another port",
         )
+    }
+
+    /// Whether it has a reason to send.
+    fn voice(&self) -> Finding {
+        const CHECK: &str = "silence";
+        let voice = match &self.facts.voice {
+            Ok(voice) => *voice,
+            Err(reason) => return Part::Interface.unknown(CHECK, "whether the port sends", reason),
+        };
+        let Voice { arp, multicast, ipv6, routes } = voice;
+        let reasons = [("ARP", arp), ("multicast", multicast), ("IPv6", ipv6), ("a route", routes)];
+        let reasons = reasons.into_iter().filter(|(_, is_there)| *is_there);
+        let reasons: Vec<&str> = reasons.map(|(reason, _)| reason).collect();
+        if reasons.is_empty() {
+            return Part::Interface.ok(CHECK, "the port has no reason to send");
+        }
+        let finding = Part::Interface
+            .advice(CHECK, format!("the port has reasons to send: {}", reasons.join(", ")))
+            .since("what is on a mirrored wire can be hostile, and finds somebody to talk to");
+        // A port that somebody uses would be cut off.
+        if routes {
+            return finding;
+        }
+        let name = &self.name;
+        let quiet = format!("ip link set dev {name} arp off multicast off");
+        finding.mended_by(if ipv6 {
+            format!("{quiet} && echo 1 > /proc/sys/net/ipv6/conf/{name}/disable_ipv6")
+        } else {
+            quiet
+        })
     }
 
     /// Which mode of `AF_XDP` the driver can do.

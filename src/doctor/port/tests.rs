@@ -32,6 +32,7 @@ fn good() -> PortFacts {
         },
         features: Ok(Features::default()),
         has_default_route: false,
+        voice: Ok(Voice::default()),
         driver: Ok("ice".to_owned()),
         xdp: Ok(XdpFeatures { native: true, redirect: true, zero_copy: true }),
         programs: Vec::new(),
@@ -80,6 +81,7 @@ fn a_port_that_says_nothing_is_not_taken_for_good() {
     let silent = || "the driver does not say".to_owned();
     let facts = PortFacts {
         features: Err(silent()),
+        voice: Err(silent()),
         driver: Err(silent()),
         xdp: Err(silent()),
         queue_limits: Err(silent()),
@@ -94,7 +96,9 @@ fn a_port_that_says_nothing_is_not_taken_for_good() {
     let wrong = wrong(&facts);
     assert!(wrong.iter().all(|finding| finding.severity == Severity::Unknown), "{wrong:#?}");
     let checks: Vec<&str> = wrong.iter().map(|finding| finding.check).collect();
-    assert_eq!(checks, ["driver", "ring", "pause", "offloads", "rss", "rss", "interrupts", "numa"]);
+    let expected =
+        ["silence", "driver", "ring", "pause", "offloads", "rss", "rss", "interrupts", "numa"];
+    assert_eq!(checks, expected);
 }
 
 #[test]
@@ -149,6 +153,19 @@ fn what_the_link_is_set_to_has_its_command() {
     assert!(frame_bytes_for("eth1", fits).is_ok() && frame_bytes_for("eth1", fits + 1).is_err());
     let facts = PortFacts { has_default_route: true, ..good() };
     assert_eq!(one(&facts), (Severity::Warning, "route", String::new()));
+}
+
+#[test]
+fn a_port_that_nobody_uses_is_to_be_silent() {
+    let with = |voice| one(&PortFacts { voice: Ok(voice), ..good() });
+    let talks = Voice { arp: true, multicast: true, ..Voice::default() };
+    let quiet = "ip link set dev eth1 arp off multicast off";
+    assert_eq!(with(talks), (Severity::Advice, "silence", quiet.to_owned()));
+    let announces = Voice { ipv6: true, ..talks };
+    let mend = format!("{quiet} && echo 1 > /proc/sys/net/ipv6/conf/eth1/disable_ipv6");
+    assert_eq!(with(announces), (Severity::Advice, "silence", mend));
+    let used = Voice { routes: true, ..talks };
+    assert_eq!(with(used).2, "", "whoever uses it would be cut off");
 }
 
 #[test]
