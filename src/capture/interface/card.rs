@@ -24,15 +24,6 @@ pub struct ReceiveRing {
     pub most: u32,
 }
 
-/// How a card deals flows to its queues.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Dealing {
-    /// The key of the hash; empty when the driver keeps it to itself.
-    pub key: Vec<u8>,
-    /// The queue for each remainder of the hash; empty when the driver keeps it to itself.
-    pub table: Vec<u32>,
-}
-
 /// What XDP can do on an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct XdpFeatures {
@@ -48,7 +39,6 @@ pub struct XdpFeatures {
 const FEATURES_GET: u8 = 11;
 const RINGS_GET: u8 = 15;
 const PAUSE_GET: u8 = 21;
-const RSS_GET: u8 = 38;
 
 /// The first attribute of each of its questions: which interface (`ETHTOOL_A_HEADER_DEV_INDEX`).
 const HEADER: u16 = 1;
@@ -123,22 +113,6 @@ pub fn sends_pause_frames(index: u32) -> io::Result<bool> {
     const SENDS: u16 = 4;
     let answer = ethtool(PAUSE_GET, index)?;
     value(&answer, SENDS).and_then(<[u8]>::first).map(|sends| *sends != 0).ok_or_else(unsaid)
-}
-
-/// How the card of this number deals flows to its queues.
-///
-/// # Errors
-///
-/// When kernel or driver do not say.
-pub fn dealing(index: u32) -> io::Result<Dealing> {
-    const TABLE: u16 = 4;
-    const KEY: u16 = 5;
-    let answer = ethtool(RSS_GET, index)?;
-    let words = value(&answer, TABLE).unwrap_or_default().chunks_exact(4);
-    let table = words.filter_map(|word| word.first_chunk().map(|word| u32::from_ne_bytes(*word)));
-    let key = value(&answer, KEY).unwrap_or_default().to_vec();
-    let dealing = Dealing { key, table: table.collect() };
-    if dealing == Dealing::default() { Err(unsaid()) } else { Ok(dealing) }
 }
 
 /// What XDP can do on the interface of this number; told since Linux 6.3.

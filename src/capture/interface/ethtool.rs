@@ -62,6 +62,43 @@ struct FlowHash {
 // integers and their arrays.
 unsafe impl Question for FlowHash {}
 
+/// Room for the table and the key of a card; the largest known have some thousand entries.
+const SPREAD_WORDS: usize = 8_192;
+
+/// `struct ethtool_rxfh`, with its table of queues and its key behind it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+struct Spread {
+    command: u32,
+    context: u32,
+    table_entries: u32,
+    key_bytes: u32,
+    rest: [u32; 2],
+    table_and_key: [u32; SPREAD_WORDS],
+}
+
+// SAFETY: `ETHTOOL_GRSSH` writes the first 24 bytes, and behind them as many entries and bytes as it was asked for, or none; only
+// `Spread::asking` makes one, and asks for no more than there is room for. The fields are integers and their arrays.
+unsafe impl Question for Spread {}
+
+const _: () = assert!(size_of::<Spread>() == 24 + 4 * SPREAD_WORDS, "struct ethtool_rxfh");
+
+impl Spread {
+    /// Asks for a table and a key of these sizes; 0 and 0 asks for the sizes. Nothing where there is no room for them.
+    fn asking(table_entries: u32, key_bytes: u32) -> Option<Self> {
+        let bytes = 4 * u64::from(table_entries) + u64::from(key_bytes);
+        let has_room = bytes <= size_of::<[u32; SPREAD_WORDS]>() as u64;
+        has_room.then_some(Self {
+            command: ETHTOOL_GRSSH,
+            context: 0,
+            table_entries,
+            key_bytes,
+            rest: [0; 2],
+            table_and_key: [0; SPREAD_WORDS],
+        })
+    }
+}
+
 /// `struct ifreq`, for a command whose argument is an address; the kernel copies 40 bytes.
 #[repr(C)]
 struct Request<T> {
@@ -73,6 +110,7 @@ struct Request<T> {
 const ETHTOOL_GDRVINFO: u32 = 0x03;
 const ETHTOOL_GRXFH: u32 = 0x29;
 const ETHTOOL_GCHANNELS: u32 = 0x3c;
+const ETHTOOL_GRSSH: u32 = 0x46;
 
 /// Asks about an interface; the answer is written over the question.
 fn ask<T: Question>(interface: &str, question: &mut T) -> io::Result<()> {
@@ -166,4 +204,62 @@ pub fn hash_fields(interface: &str, flow: Flow) -> io::Result<HashFields> {
     ask(interface, &mut hash)?;
     // RXH_IP_SRC, RXH_IP_DST; RXH_L4_B_0_1, RXH_L4_B_2_3.
     Ok(HashFields { addresses: hash.fields & 0x30 != 0, ports: hash.fields & 0xc0 != 0 })
+}
+
+/// How a card deals flows to its queues.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dealing {
+    /// The key of the hash; empty when the driver keeps it to itself.
+    pub key: Vec<u8>,
+    /// The queue for each remainder of the hash; empty when the driver keeps it to itself.
+    pub table: Vec<u32>,
+}
+
+/// How the card deals flows to its queues.
+///
+/// # Errors
+///
+/// `EOPNOTSUPP` when the driver does not say; `EINVAL` when it changed between the two questions.
+pub fn dealing(interface: &str) -> io::Result<Dealing> {
+    let no_room = || io::Error::from_raw_os_error(libc::E2BIG);
+    let mut sizes = Spread::asking(0, 0).ok_or_else(no_room)?;
+    ask(interface, &mut sizes)?;
+    let Spread { table_entries, key_bytes, .. } = sizes;
+    if table_entries == 0 && key_bytes == 0 {
+        return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP));
+    }
+    let mut spread = Spread::asking(table_entries, key_bytes).ok_or_else(no_room)?;
+    ask(interface, &mut spread)?;
+    let words = spread.table_and_key.iter();
+    let table = words.clone().take(table_entries as usize).copied().collect();
+    let key = words.skip(table_entries as usize).flat_map(|word| word.to_ne_bytes());
+    Ok(Dealing { key: key.take(key_bytes as usize).collect(), table })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_is_asked_for_than_there_is_room_for() {
+        let words = u32::try_from(SPREAD_WORDS).unwrap();
+        assert!(Spread::asking(words, 0).is_some() && Spread::asking(0, 4 * words).is_some());
+        for (entries, bytes) in [(words, 1), (0, 4 * words + 1), (u32::MAX, u32::MAX)] {
+            assert!(Spread::asking(entries, bytes).is_none(), "{entries} and {bytes}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_is_refused() {
+        for name in ["0123456789abcdef", "0123456789abcdefg"] {
+            assert_eq!(driver(name).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        }
+        assert_eq!(driver("0123456789abcde").unwrap_err().raw_os_error(), Some(libc::ENODEV));
+    }
+
+    #[test]
+    fn the_loopback_has_nothing_to_deal() {
+        let refused = dealing("lo").unwrap_err();
+        assert_eq!(refused.raw_os_error(), Some(libc::EOPNOTSUPP));
+    }
 }

@@ -8,7 +8,7 @@ use std::io;
 use netlink_sys::protocols::NETLINK_GENERIC;
 use netlink_sys::{Socket, SocketAddr};
 
-/// The longest answer, bytes: some drivers name thousands of entries of their dealing table.
+/// The longest answer, bytes: some drivers have many features, each with its name.
 const ANSWER_BYTES_MAX: usize = 1 << 16;
 
 /// Bytes of a message before its attributes: `struct nlmsghdr` and `struct genlmsghdr`.

@@ -7,9 +7,10 @@ mod link;
 mod route;
 
 pub use self::card::{
-    Dealing, Features, ReceiveRing, XdpFeatures, dealing, features, receive_ring,
-    sends_pause_frames, xdp_features,
+    Features, ReceiveRing, XdpFeatures, features, receive_ring, sends_pause_frames, xdp_features,
 };
-pub use self::ethtool::{Flow, HashFields, QueueLimits, driver, hash_fields, queue_limits};
+pub use self::ethtool::{
+    Dealing, Flow, HashFields, QueueLimits, dealing, driver, hash_fields, queue_limits,
+};
 pub use self::link::{Interface, InterfaceError, names};
 pub use self::route::has_default_route;

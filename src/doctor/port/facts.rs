@@ -71,7 +71,7 @@ impl PortFacts {
             queue_limits: said(interface::queue_limits(name)),
             ring: said(interface::receive_ring(index)),
             pause: said(interface::sends_pause_frames(index)),
-            dealing: said(interface::dealing(index)),
+            dealing: said(interface::dealing(name)),
             hashes: flows
                 .map(|(word, flow)| (word, said(interface::hash_fields(name, flow))))
                 .to_vec(),
