@@ -17,7 +17,14 @@ receiver_core=${RECEIVER_CORE:-1}
 sensor=${PHANTOMNET:-../target/release/phantomnet}
 frames=${FRAMES_PER_SECOND:-0}
 folder=$(mktemp -d /tmp/phantomnet-perf-XXXXXX)
-trap 'sh wire.sh down; rm -rf "$folder"' EXIT
+clean_up() {
+    for process in ${running:-} ${receiver:-} ${recorder:-} ${sender:-}; do kill "$process" 2>/dev/null || true; done
+    wait
+    sh wire.sh down
+    rm -rf "$folder"
+}
+trap clean_up EXIT
+trap 'exit 130' INT TERM
 
 in_sensor() { ip netns exec perf-sensor "$@"; }
 send() { ip netns exec perf-sender ./build/send_frames sender0 "$1" "$sender_core" "$2" | sed 's/^/    /'; }
@@ -52,6 +59,7 @@ bare() { # receiver, program and arguments
     sleep 1
     send $((seconds + 2)) "$frames"
     wait "$receiver"
+    receiver=
     sed 's/^/    /' "$folder/said"
     note "$name" "$(cut -d ' ' -f 1 "$folder/said")"
 }
@@ -85,9 +93,11 @@ sensor() { # name, lines of [capture]
     scrape "$folder/after"
     ended=$(date +%s.%N)
     wait "$sender"
+    sender=
     cat "$folder/sent"
     kill -TERM "$running"
     wait "$running" || true
+    running=
     taken='phantomnet_frames_total{stage="capture",outcome="taken"}'
     note "$name" "$(rate "$(metric "$taken" "$folder/before")" "$(metric "$taken" "$folder/after")" "$begun" "$ended")"
     printf '    frame to verdict: p50 %s s, p99 %s s or less; unaccounted at the last look: ' "$(quantile 0.5)" "$(quantile 0.99)"
@@ -109,6 +119,7 @@ record() {
     sleep 1
     send 15 100000 >/dev/null
     wait "$recorder"
+    recorder=
 }
 
 sh build.sh

@@ -11,7 +11,14 @@ sensor=${PHANTOMNET:-../target/release/phantomnet}
 out=build/profile
 mkdir -p "$out"
 folder=$(mktemp -d /tmp/phantomnet-profile-XXXXXX)
-trap 'sh wire.sh down; rm -rf "$folder"' EXIT
+clean_up() {
+    for process in ${running:-} ${sender:-}; do kill "$process" 2>/dev/null || true; done
+    wait
+    sh wire.sh down
+    rm -rf "$folder"
+}
+trap clean_up EXIT
+trap 'exit 130' INT TERM
 
 sh build.sh
 sh wire.sh up 1
@@ -27,8 +34,10 @@ worker=$(grep -l '^worker-0$' /proc/"$running"/task/*/comm | head -n 1 | cut -d 
 perf record -q -o "$out/perf.data" -e cycles:P -t "$worker" --call-graph dwarf,16384 -F 499 -- sleep "$seconds" 2>/dev/null ||
     perf record -q -o "$out/perf.data" -e cpu-clock -t "$worker" --call-graph dwarf,16384 -F 499 -- sleep "$seconds"
 wait "$sender"
+sender=
 kill -TERM "$running"
 wait "$running" || true
+running=
 perf report -i "$out/perf.data" --no-children --stdio -g none 2>/dev/null | grep -v '^ *$' >"$out/report.txt"
 sed -n '1,40p' "$out/report.txt"
 if command -v stackcollapse-perf.pl flamegraph.pl >/dev/null; then

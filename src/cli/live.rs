@@ -304,6 +304,10 @@ fn watch(
     state.queues
 }
 
+/// The fault of an interface that is set so that a mirror's frames do not come in.
+const NOT_PROMISCUOUS: &str =
+    "the interface is not promiscuous: frames to other stations do not come";
+
 /// What is known of the interface.
 #[derive(Debug, Default)]
 struct State {
@@ -377,6 +381,8 @@ impl State {
             queues: self.queues.clone(),
         };
         let fault = self.lost.as_ref().or(self.refused.as_ref()).or(self.untold.as_ref()).cloned();
+        let fault =
+            fault.or_else(|| (!capture.sees_all_stations()).then(|| NOT_PROMISCUOUS.to_owned()));
         board.change(|status| {
             status.interface = Some(interface);
             status.fault = fault;

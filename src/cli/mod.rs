@@ -194,7 +194,7 @@ mod tests {
         assert!(found.len() > 12, "{} commands", found.len());
         for (name, command) in found {
             let page = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
-            for part in ["Description:\n", "Exit status:\n  0 ", "Examples:\n"] {
+            for part in ["Description:\n", "Exit status:\n  0 ", "\n  2 ", "Examples:\n"] {
                 assert!(page.contains(part), "{name}: its page has no {part:?}");
             }
             assert!(page.lines().all(|line| line.chars().count() <= 115), "{name}: a line is long");

@@ -204,7 +204,8 @@ impl XdpProgram {
 /// to list programs.
 #[must_use]
 pub fn is_ours(program: u32) -> Option<bool> {
-    let mut loaded = aya::programs::loaded_programs().map_while(Result::ok);
+    // Another that goes while it is looked at is an error, and no end of the list.
+    let mut loaded = aya::programs::loaded_programs().filter_map(Result::ok);
     let found = loaded.find(|info| info.id() == program)?;
     Some(found.name_as_str() == Some(NAME))
 }

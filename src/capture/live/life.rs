@@ -108,11 +108,14 @@ impl Watched {
         if found.index != self.interface.index {
             return (self.lose(LinkState::Gone), Todo::Abandon);
         }
+        self.interface.is_promiscuous = found.is_promiscuous;
         let adapt = found.queues != self.interface.queues || found.mtu != self.interface.mtu;
         let change = match (self.state, found.is_up) {
             (LinkState::Up, false) => self.lose(LinkState::Down),
             (LinkState::Down, true) => {
                 self.state = LinkState::Up;
+                // Whoever hears that it is back is to hear again what is still wrong with it.
+                self.refused = None;
                 Some(Change::Back { queues: found.queues })
             }
             // What was refused, an MTU say, was taken back. One that is to be adapted to is still to be accepted.
@@ -215,6 +218,18 @@ mod tests {
         assert!(watched.refused("busy".to_owned()).is_some());
         assert!(watched.refused("busy".to_owned()).is_none());
         assert!(watched.refused("no memory".to_owned()).is_some());
+    }
+
+    #[test]
+    fn what_is_still_refused_is_told_again_when_the_interface_is_back() {
+        let mut watched = Watched::new(interface(2, true, 2));
+        assert!(watched.refused("the MTU is too large".to_owned()).is_some());
+        watched.seen(Some(interface(2, false, 4)));
+        assert!(watched.refused("the MTU is too large".to_owned()).is_none());
+        let (change, todo) = watched.seen(Some(interface(2, true, 4)));
+        assert_eq!(change, Some(Change::Back { queues: 4 }));
+        assert!(matches!(todo, Todo::Adapt(_)));
+        assert!(watched.refused("the MTU is too large".to_owned()).is_some());
     }
 
     #[test]

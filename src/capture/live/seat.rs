@@ -33,8 +33,8 @@ pub struct Seat<P> {
     kept: u32,
 }
 
-/// How often a recalled port may be kept. A worker with nothing to do looks every 50 µs or so: what the kernel has not handed over after
-/// half a second it never will.
+/// How often a recalled port may be kept. A worker with nothing to do looks every 50 µs or so. What the kernel has not handed over by then
+/// is left, and shows at the end as frames that came to the socket and are accounted for nowhere.
 const KEPT_MAX: u32 = 10_000;
 
 impl<P: Port> Seat<P> {

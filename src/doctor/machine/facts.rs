@@ -88,7 +88,8 @@ fn huge_pages(meminfo: &str) -> Known<HugePages> {
     };
     Ok(HugePages {
         reserved: number("HugePages_Total:")?,
-        free: number("HugePages_Free:")?,
+        // Mapped by a program that has not touched them yet: they are counted as free.
+        free: number("HugePages_Free:")?.saturating_sub(number("HugePages_Rsvd:")?),
         page_kib: number("Hugepagesize:")?,
     })
 }
@@ -114,8 +115,7 @@ mod tests {
         assert_eq!(lockable("Max locked memory  unlimited  unlimited  bytes"), Ok(None));
         assert!(lockable("Max locked memory  many").is_err());
         assert!(lockable("").is_err());
-        let meminfo =
-            "HugePages_Total:     512\nHugePages_Free:      500\nHugepagesize:       2048 kB\n";
+        let meminfo = "HugePages_Total:     512\nHugePages_Free:      510\nHugePages_Rsvd:       10\nHugepagesize:       2048 kB\n";
         let pages = HugePages { reserved: 512, free: 500, page_kib: 2_048 };
         assert_eq!(huge_pages(meminfo), Ok(pages));
         assert!(huge_pages("").is_err());

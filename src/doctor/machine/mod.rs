@@ -5,7 +5,7 @@ mod facts;
 pub(super) use self::facts::MachineFacts;
 
 use self::facts::{HugePages, effective};
-use super::known::{Known, text, word, words};
+use super::known::{Known, text, words};
 use super::{Finding, Intended, Part};
 use crate::capture::af_xdp::frame_bytes_for;
 use crate::capture::interface::Interface;
@@ -36,7 +36,7 @@ pub(super) fn judge(
 ) -> Vec<Finding> {
     vec![
         kernel(&facts.kernel),
-        rights(&facts.capabilities, interface),
+        rights(&facts.capabilities),
         locked_memory(facts, interface, intended),
         cores(interface, intended),
         governor(facts),
@@ -58,8 +58,7 @@ fn kernel(release: &Known<String>) -> Finding {
         None => Part::Box.unknown(CHECK, "the kernel", format!("its release is {release}")),
         Some(version) if version < KERNEL_MIN => Part::Box
             .warning(CHECK, format!("the kernel is {release}"))
-            .since("AF_XDP is used from 5.9 on, so frames are copied by AF_PACKET, at a fraction of the rate")
-            .mended_by("apt-get install linux-image-$(dpkg --print-architecture) && reboot"),
+            .since("AF_XDP is used from 5.9 on, so frames are copied by AF_PACKET, at a fraction of the rate; a later release of the distribution has a later kernel"),
         Some(_) => Part::Box.ok(CHECK, format!("kernel {release}")),
     }
 }
@@ -70,7 +69,7 @@ fn version(release: &str) -> Option<(u32, u32)> {
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
-fn rights(capabilities: &Known<u64>, interface: Option<&Interface>) -> Finding {
+fn rights(capabilities: &Known<u64>) -> Finding {
     const CHECK: &str = "capabilities";
     let bits = match capabilities {
         Ok(bits) => *bits,
@@ -85,12 +84,8 @@ fn rights(capabilities: &Known<u64>, interface: Option<&Interface>) -> Finding {
         return Part::Box.ok(CHECK, "this user may capture: CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF");
     }
     Part::Box
-        .warning(CHECK, format!("this user lacks {}", missing.join(", ")))
-        .since("a sensor that this user starts can't capture by AF_XDP (the systemd unit can), and less is seen here")
-        .mended_by(match interface {
-            Some(interface) => format!("sudo phantomnet doctor --interface {}", word(&interface.name)),
-            None => "sudo phantomnet doctor".to_owned(),
-        })
+        .advice(CHECK, format!("this user lacks {}", missing.join(", ")))
+        .since("a sensor that this user starts can't capture by AF_XDP (the systemd unit can), and less is seen here: ask again as root")
 }
 
 fn locked_memory(
@@ -122,10 +117,7 @@ fn locked_memory(
                 mebibytes(needed)
             ),
         )
-        .since(
-            "AF_XDP sockets are refused (No buffer space available); the systemd unit has no limit",
-        )
-        .mended_by("ulimit -l unlimited")
+        .since("AF_XDP sockets are refused (No buffer space available) to a sensor that is started by hand, unless `ulimit -l unlimited` comes before it in root's shell; the systemd unit has no limit")
 }
 
 /// What the memory for frames of all queues takes.
@@ -198,10 +190,9 @@ fn huge_pages(pages: &Known<HugePages>) -> Finding {
                 format!("{} of {} reserved huge pages lie idle", pages.free, pages.reserved),
             )
             .since(format!(
-                "the sensor needs none, and {} are lost to everybody, unless another program is to take them",
+                "the sensor needs none, and {} are lost to everybody, unless another program is to take them (PostgreSQL may)",
                 mebibytes(pages.free.saturating_mul(pages.page_kib) << 10)
-            ))
-            .mended_by(format!("sysctl -w vm.nr_hugepages={}", pages.reserved.saturating_sub(pages.free))),
+            )),
     }
 }
 

@@ -90,7 +90,7 @@ fn a_kernel_before_xdp_links_is_named() {
 fn missing_capabilities_are_named() {
     let poor = MachineFacts { capabilities: Ok(1 << NET_RAW), ..good() };
     let finding = found(&poor, "capabilities");
-    assert_eq!(finding.severity, Severity::Warning);
+    assert_eq!(finding.severity, Severity::Advice, "it is about who asks, not about the box");
     assert_eq!(finding.what, "this user lacks CAP_NET_ADMIN, CAP_BPF");
     let admin = 1 << NET_RAW | 1 << NET_ADMIN | 1 << SYS_ADMIN;
     let old_way = MachineFacts { capabilities: Ok(admin), ..good() };
@@ -108,7 +108,7 @@ fn locked_memory_has_to_do_for_the_frames_of_all_queues() {
     let finding = found(&limited(8 << 20), "memlock");
     assert_eq!(finding.severity, Severity::Warning);
     assert_eq!(finding.what, "locked memory is limited to 8 MiB, frames need 16 MiB");
-    assert_eq!(finding.mend.as_deref(), Some("ulimit -l unlimited"));
+    assert!(finding.why.contains("ulimit -l unlimited"), "{finding:?}");
     assert_eq!(found(&limited(16 << 20), "memlock").severity, Severity::Ok);
     let may = MachineFacts { capabilities: Ok(ALL_RIGHTS), ..limited(1) };
     assert_eq!(found(&may, "memlock").severity, Severity::Ok);
@@ -127,7 +127,7 @@ fn workers_want_cores_of_their_own_and_one_for_all_else() {
 }
 
 #[test]
-fn governors_huge_pages_and_irqbalance_have_their_commands() {
+fn governors_and_irqbalance_have_their_commands_and_huge_pages_none() {
     let facts = MachineFacts {
         governors: Ok(BTreeMap::from([("powersave".to_owned(), 4), ("performance".to_owned(), 4)])),
         huge_pages: Ok(HugePages { reserved: 512, free: 500, page_kib: 2_048 }),
@@ -136,7 +136,7 @@ fn governors_huge_pages_and_irqbalance_have_their_commands() {
     };
     let mend = |check| found(&facts, check).mend.unwrap();
     assert_eq!(mend("governor"), "cpupower frequency-set -g performance");
-    assert_eq!(mend("hugepages"), "sysctl -w vm.nr_hugepages=12");
+    assert_eq!(found(&facts, "hugepages").mend, None, "whoever reserved them knows what for");
     assert_eq!(mend("irqbalance"), "systemctl disable --now irqbalance");
     assert!(found(&facts, "governor").what.contains("powersave on 4"), "{facts:?}");
     assert!(found(&facts, "hugepages").why.contains("1000 MiB"), "{facts:?}");

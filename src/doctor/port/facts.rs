@@ -45,7 +45,7 @@ pub(super) struct Voice {
     pub(super) multicast: bool,
     /// It has an address of IPv6, which it announces.
     pub(super) ipv6: bool,
-    /// The machine has routes through it: somebody uses it.
+    /// Somebody uses it: it has routes or addresses that are more than the link's own, or a bridge, a bond or the like lies on it.
     pub(super) routes: bool,
 }
 
@@ -90,13 +90,28 @@ fn voice(interface: &Interface) -> Known<Voice> {
     let bits = bits.map_err(|error| format!("its flags are {flags}: {error}"))?;
     // A kernel without a protocol has no such file, and the interface no such address.
     let lines = |file: &str| text(file).unwrap_or_default();
-    let has_name = |line: &str| line.split_whitespace().any(|word| word == interface.name);
+    let has_name = |line: &&str| line.split_whitespace().any(|word| word == interface.name);
+    let addresses = lines("/proc/self/net/if_inet6");
+    let (v4, v6) = (lines("/proc/self/net/route"), lines("/proc/self/net/ipv6_route"));
+    // Scope 20 is the link; fe80::/10 and ff00::/8 are routes that every interface has.
+    let is_global = |line: &str| line.split_whitespace().nth(3) != Some("20");
+    let leads_away = |line: &str| !line.starts_with("fe8") && !line.starts_with("ff");
+    let routes = v4.lines().any(|line| has_name(&line))
+        || addresses.lines().filter(has_name).any(is_global)
+        || v6.lines().filter(has_name).any(leads_away)
+        || has_upper(&folder(interface)?);
     Ok(Voice {
         arp: bits & NO_ARP == 0,
         multicast: bits & MULTICAST != 0,
-        ipv6: lines("/proc/self/net/if_inet6").lines().any(has_name),
-        routes: lines("/proc/self/net/route").lines().any(has_name),
+        ipv6: addresses.lines().any(|line| has_name(&line)),
+        routes,
     })
+}
+
+/// Whether another interface lies on it. Not knowing is taken for that.
+fn has_upper(folder: &Path) -> bool {
+    let Ok(entries) = fs::read_dir(folder) else { return true };
+    entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("upper_"))
 }
 
 /// Where the kernel keeps the card behind an interface; a virtual one has none.

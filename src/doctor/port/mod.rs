@@ -47,6 +47,12 @@ impl Port<'_> {
         &self.facts.interface
     }
 
+    /// Whether frames will be received by a program in the driver.
+    fn runs_in_driver(&self) -> bool {
+        let can = self.facts.xdp.as_ref().is_ok_and(|xdp| xdp.native && xdp.redirect);
+        self.intended.af_xdp && can
+    }
+
     fn state(&self) -> Finding {
         const CHECK: &str = "link";
         let name = &self.name;
@@ -82,7 +88,12 @@ impl Port<'_> {
             Err(reason) => return Part::Interface.unknown(CHECK, "whether the port sends", reason),
         };
         let Voice { arp, multicast, ipv6, routes } = voice;
-        let reasons = [("ARP", arp), ("multicast", multicast), ("IPv6", ipv6), ("a route", routes)];
+        let reasons = [
+            ("ARP", arp),
+            ("multicast", multicast),
+            ("IPv6", ipv6),
+            ("somebody who uses it", routes),
+        ];
         let reasons = reasons.into_iter().filter(|(_, is_there)| *is_there);
         let reasons: Vec<&str> = reasons.map(|(reason, _)| reason).collect();
         if reasons.is_empty() {
@@ -92,7 +103,7 @@ impl Port<'_> {
             .advice(CHECK, format!("the port has reasons to send: {}", reasons.join(", ")))
             .since("what is on a mirrored wire can be hostile, and finds somebody to talk to");
         // A port that somebody uses would be cut off.
-        if routes {
+        if routes || self.facts.has_default_route {
             return finding;
         }
         let name = &self.name;
@@ -139,8 +150,7 @@ impl Port<'_> {
                 .ok(CHECK, format!("XDP program {id} is this sensor's: it is running")),
             Some(false) => Part::Interface
                 .warning(CHECK, format!("XDP program {id} is another program's"))
-                .since("it decides what becomes of frames, and the sensor does not start beside it")
-                .mended_by(format!("ip link set dev {} xdp off", self.name)),
+                .since("it decides what becomes of frames, and the sensor does not start beside it; stop the program that attached it"),
             None => Part::Interface.unknown(
                 CHECK,
                 &format!("whose XDP program {id} is"),
@@ -241,7 +251,7 @@ impl Port<'_> {
             .iter()
             .filter(|one| one.cores.iter().any(|core| worker_cores.contains(core)));
         let taken: Vec<usize> = taken.map(|one| one.number as usize).collect();
-        let Some(free) = other_cores.first().filter(|_| !taken.is_empty()) else {
+        if taken.is_empty() || other_cores.is_empty() {
             return Part::Interface.ok(
                 CHECK,
                 format!(
@@ -249,15 +259,10 @@ impl Port<'_> {
                     interrupts.len()
                 ),
             );
-        };
-        let numbers: Vec<String> = taken.iter().map(ToString::to_string).collect();
+        }
         Part::Interface
             .advice(CHECK, format!("workers' cores serve interrupts {}", words(&taken)))
-            .since("they take the worker's time just when frames come")
-            .mended_by(format!(
-                "for i in {}; do echo {free} > /proc/irq/$i/smp_affinity_list; done",
-                numbers.join(" ")
-            ))
+            .since("they take the worker's time just when frames come; smp_affinity_list of each, in /proc/irq, is to name a core of the same processor without a worker, where there is one")
     }
 
     /// Whether the workers sit at the socket that the card is connected to.

@@ -41,7 +41,13 @@ pub(super) fn judge(port: &Port<'_>) -> Vec<Finding> {
         Ok(features) => features,
         Err(reason) => return vec![Part::Interface.unknown(CHECK, "offloads", reason)],
     };
-    let on = OFFLOADS.iter().filter(|offload| features.active.contains(offload.feature));
+    let is_on = |feature: &str| features.active.contains(feature);
+    // Ways of GRO: without it they do nothing.
+    let does_nothing = |feature: &str| {
+        ["rx-gro-list", "rx-udp-gro-forwarding"].contains(&feature) && !is_on("rx-gro")
+    };
+    let on =
+        OFFLOADS.iter().filter(|offload| is_on(offload.feature) && !does_nothing(offload.feature));
     let findings: Vec<Finding> = on
         .map(|offload| finding(offload, port, features.fixed.contains(offload.feature)))
         .collect();
@@ -56,6 +62,12 @@ fn finding(offload: &Offload, port: &Port<'_>, is_fixed: bool) -> Finding {
     let Offload { feature, word, harm } = offload;
     let what = format!("{feature} is on");
     let finding = match harm {
+        // A program in the driver sees frames before the kernel merges them.
+        Harm::Merges if feature.contains("gro") && *feature != "rx-gro-hw" && port.runs_in_driver() => {
+            Part::Interface.advice(CHECK, what).since(
+                "in generic mode, or copied by packet sockets, frames would arrive merged, sizes and times not those of the wire",
+            )
+        }
         Harm::Merges => Part::Interface
             .fault(CHECK, what)
             .since("frames arrive merged, sizes and times are not those of the wire"),

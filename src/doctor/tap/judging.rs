@@ -4,6 +4,7 @@ use super::super::known::word;
 use super::super::port::PortFacts;
 use super::super::{Finding, Intended, Part};
 use super::measure::Heard;
+use crate::capture::af_xdp::frame_bytes_for;
 
 /// What is to be said of what was heard.
 pub(in crate::doctor) fn judge(
@@ -36,6 +37,9 @@ pub(in crate::doctor) fn judge(
 /// Counts below which a share says nothing.
 const FRAMES_MIN: u64 = 100;
 const CONNECTIONS_MIN: u64 = 5;
+
+/// Jumbo frames of the usual cards, with room for tags.
+const LONGEST_ON_WIRES: u32 = 9_300;
 
 /// From how many broadcast and multicast frames on it is odd that there is nothing else.
 const GROUP_FRAMES_MIN: u64 = 10;
@@ -171,10 +175,16 @@ impl Tap<'_> {
                 .since("they were merged on their way, and never were on the wire like that")
                 .mended_by(format!("ethtool -K {} gro off lro off", self.name));
         }
-        Part::Tap
-            .warning(CHECK, what)
-            .since("the mirrored network has longer frames than this port is set up for; others may have been dropped by the card")
-            .mended_by(format!("ip link set dev {} mtu {longest}", self.name))
+        if longest > LONGEST_ON_WIRES {
+            return Part::Tap.fault(CHECK, what).since("no wire has such frames: whatever sends them here left it to somebody else to cut them (TSO, GSO), as containers and virtual machines do");
+        }
+        let finding = Part::Tap.warning(CHECK, what).since("the mirrored network has longer frames than this port is set up for; others may have been dropped by the card");
+        let fits = frame_bytes_for(&self.name, longest).is_ok();
+        if self.intended.af_xdp && !fits {
+            let why = format!("{}; AF_XDP has no place for them, AF_PACKET has", finding.why);
+            return finding.since(why);
+        }
+        finding.mended_by(format!("ip link set dev {} mtu {longest}", self.name))
     }
 
     fn tags(&self) -> Finding {
@@ -229,9 +239,8 @@ impl Tap<'_> {
         let silent = by_queue.iter().filter(|frames| **frames == 0).count();
         if silent > 0 {
             return Part::Tap
-                .warning(CHECK, format!("{silent} of {queues} receive queues are silent"))
-                .since("their workers stand idle, and the others have too much")
-                .mended_by(mend);
+                .advice(CHECK, format!("{silent} of {queues} receive queues are silent"))
+                .since("their workers stand idle, and the others have too much, unless there were a few large flows alone, or the driver does not say which queue a frame came through");
         }
         let share = percent(by_queue.iter().copied().max().unwrap_or(0), heard);
         let what = format!("the busiest of {queues} receive queues has {share:.0} % of the frames");
@@ -262,9 +271,7 @@ impl Tap<'_> {
         let finding =
             Part::Tap.warning(CHECK, format!("the card lost frames: {}", counts.join(", ")));
         if lost.keys().any(|name| ["rx_missed_errors", "rx_fifo_errors"].contains(name)) {
-            return finding
-                .since("nobody fetched them fast enough")
-                .mended_by(format!("ethtool -G {} rx 4096", self.name));
+            return finding.since("nobody fetched them fast enough: a longer receive ring, or more queues with a worker each");
         }
         finding.since("they came damaged or longer than it takes: a cable, or the MTU")
     }

@@ -166,6 +166,9 @@ fn frames_longer_than_the_mtu_are_named() {
     let wrong = wrong(&heard, &Intended::default());
     assert_eq!(wrong[0].check, "too-long");
     assert_eq!(wrong[0].mend.as_deref(), Some("ip link set dev no-such-port mtu 9000"));
+    heard.longest = 65_226;
+    let wrong = self::wrong(&heard, &Intended::default());
+    assert_eq!((wrong[0].severity, &wrong[0].mend), (Severity::Fault, &None), "{wrong:?}");
     let long = segment((ONE, 1), (OTHER, 2), 3);
     assert_eq!(heard_of([(long.clone(), 1_514)]).too_long, 0);
     assert_eq!(heard_of([(long, 1_515)]).too_long, 1);
@@ -211,7 +214,7 @@ fn silent_and_busy_queues_are_named() {
     let heard = whole(connections(20, 50, true));
     let of = |by_queue: &[u64]| one(&Heard { by_queue: Some(by_queue.to_vec()), ..heard.clone() });
     let (severity, check, what) = of(&[1_000, 0, 900, 100]);
-    assert_eq!((severity, check), (Severity::Warning, "queue-skew"));
+    assert_eq!((severity, check), (Severity::Advice, "queue-skew"));
     assert_eq!(what, "1 of 4 receive queues are silent");
     let (severity, check, what) = of(&[1_700, 100, 100, 100]);
     assert_eq!((severity, check), (Severity::Advice, "queue-skew"));
