@@ -5,8 +5,8 @@
 # One queue; the sender (and with it the kernel's half of every receiver) on one core, the receiver on the other. Rounds go through all
 # of them in turn; what is printed is each figure and the medians. Root; two cores that are not shared with other work.
 #
-# FRAMES_PER_SECOND=N holds the sender to a rate (latency at half load). SENDER_CORE, RECEIVER_CORE and
-# PHANTOMNET (the program) can be set too.
+# FRAMES_PER_SECOND=N holds the sender to a rate (latency at half load). PLACES=N are those for frames
+# (capture.frames). SENDER_CORE, RECEIVER_CORE and PHANTOMNET (the program) can be set too.
 set -eu
 cd "$(dirname "$0")"
 rounds=${1:-3}
@@ -16,6 +16,7 @@ sender_core=${SENDER_CORE:-0}
 receiver_core=${RECEIVER_CORE:-1}
 sensor=${PHANTOMNET:-../target/release/phantomnet}
 frames=${FRAMES_PER_SECOND:-0}
+places=${PLACES:-16384}
 folder=$(mktemp -d /tmp/phantomnet-perf-XXXXXX)
 clean_up() {
     for process in ${running:-} ${receiver:-} ${recorder:-} ${sender:-}; do kill "$process" 2>/dev/null || true; done
@@ -77,7 +78,7 @@ quantile() {
 sensor() { # name, lines of [capture]
     name=$1
     mkdir "$folder/data"
-    printf '%s\n' 'sensor.folder = "data"' 'http.listen = "127.0.0.1:9180"' 'workers.count = 1' '[capture]' "$2" >"$folder/sensor.toml"
+    printf '%s\n' 'sensor.folder = "data"' 'http.listen = "127.0.0.1:9180"' 'workers.count = 1' '[capture]' "frames = $places" "$2" >"$folder/sensor.toml"
     ip netns exec perf-sensor "$sensor" run --config "$folder/sensor.toml" --interface mirror0 2>"$folder/log" &
     running=$!
     for _ in $(seq 100); do

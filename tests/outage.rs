@@ -23,7 +23,8 @@ const PER_SECOND: u64 = 20_000;
 const BEFORE: Duration = Duration::from_secs(2);
 
 /// The backlog has this long to go while packets go on coming. It takes a fifth of it on a quiet machine (short form). How long it
-/// takes is the disk's affair as much as the sensor's, so it is printed; what is asserted is that all of it arrives.
+/// takes is the disk's affair as much as the sensor's, so it is printed; what is asserted is that it begins to go, and that all of it
+/// arrives.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Starts in a row that may bring nothing to the store before the rest counts as stuck.
@@ -129,12 +130,16 @@ fn committed(database: &Database<'_>) -> u64 {
     number(database, "SELECT coalesce(sum(packets), 0) FROM ingest_batches")
 }
 
-/// Waits until what is committed is all that has arrived but for the last second, and says how that went.
-fn wait_for_the_backlog(
-    database: &Database<'_>,
-    started: Instant,
-    end: Duration,
-) -> Option<String> {
+/// What became of the backlog while packets came.
+struct Backlog {
+    /// Whether anything was written after the server was back.
+    begun: bool,
+    /// How it went, if all of it went.
+    gone: Option<String>,
+}
+
+/// Waits until what is committed is all that has arrived but for the last second.
+fn wait_for_the_backlog(database: &Database<'_>, started: Instant, end: Duration) -> Backlog {
     let (before, since) = (committed(database), Instant::now());
     let mut first = None;
     while started.elapsed() < end {
@@ -147,14 +152,15 @@ fn wait_for_the_backlog(
         let arrived = (at - started).as_secs_f64() * PER_SECOND as f64;
         if now as f64 > arrived - PER_SECOND as f64 {
             let (rows, took) = (now - then, (at - first_at).as_secs_f64());
-            return Some(format!(
+            let gone = format!(
                 "{:.1} s later the first rows, then {rows} in {took:.1} s, {:.0} each second",
                 (first_at - since).as_secs_f64(),
                 rows as f64 / took
-            ));
+            );
+            return Backlog { begun: true, gone: Some(gone) };
         }
     }
-    None
+    Backlog { begun: first.is_some(), gone: None }
 }
 
 /// Takes the database away by `away`, brings it back by `back`, and looks what became of the events.
@@ -180,7 +186,7 @@ fn survives(
     let is_release = support::release_sensor().is_some();
     // A build for debugging is not waited for: what lies in its spool comes with the next starts.
     let end = if is_release { capture } else { BEFORE + outage + outage };
-    let drained = wait_for_the_backlog(database, sensor.started, end);
+    let backlog = wait_for_the_backlog(database, sensor.started, end);
     let went_on = sensor.stop();
     sensor.bring_the_rest(database);
     // Packets are numbered by their times: one every 50 µs.
@@ -190,11 +196,12 @@ fn survives(
     );
     let report = format!(
         "away for {outage:?}; {}; {packets} packets in {went_on:.1?}",
-        drained.as_deref().unwrap_or("the backlog outlived the capture")
+        backlog.gone.as_deref().unwrap_or("the backlog outlived the capture")
     );
     let sums = database
         .psql("SELECT count(*), sum(count), count(DISTINCT number), max(number) FROM packet_logs");
     support::tell(&format!("{report}; events, packets, numbers, the last: {sums}"));
+    assert!(backlog.begun || !is_release, "it is written again while packets come: {report}");
     let late = if is_release { 5.0 } else { 15.0 };
     let behind = went_on.as_secs_f64() - packets as f64 / PER_SECOND as f64;
     assert!(behind < late, "capture did not wait: {report}");
