@@ -7,7 +7,7 @@ use crate::handover::{Digest, Findings, Handover, Marks};
 use crate::intel::{IntelEntryIndex, IntelSet};
 use crate::owner::Placement;
 use crate::rules::{Counting, Rule, RuleSet, Scratch};
-use crate::verdict::Detection;
+use crate::verdict::InForce;
 
 /// Looks into packets and hands them to the owners of their sources.
 #[derive(Debug)]
@@ -28,10 +28,11 @@ impl Inspector {
     pub fn inspect(
         &mut self,
         packet: &Packet<'_>,
-        detection: &Detection,
+        in_force: &InForce,
         handover: &mut Handover,
         counters: &mut Counters,
     ) {
+        let (detection, looked_at_with) = in_force.at(packet.time);
         let mut findings = Findings::default();
         detection.rules().inspect(packet, &mut self.scratch, &mut findings);
         let (mut sources, mut destinations) =
@@ -51,6 +52,7 @@ impl Inspector {
         findings.intel_destination = IntelEntryIndex::encode(destinations.worst);
 
         let digest = Digest::of(packet);
+        let digest = Digest { marks: digest.marks.with(looked_at_with), ..digest };
         let owner = self.placement.owner_of(packet.source, digest.vlan);
         if findings.is_empty() {
             handover.put(owner, digest, &findings);

@@ -18,9 +18,10 @@ impl<T> Publisher<T> {
         Self(Arc::new(ArcSwap::from_pointee(first)))
     }
 
-    /// Replaces what is published. Readers see it at their next look; the old value lives until the last of them let go.
-    pub fn replace(&self, next: T) {
-        self.0.store(Arc::new(next));
+    /// Replaces what is published. Readers see it at their next look; the old value, which is returned, lives until the last who hold
+    /// it let go.
+    pub fn replace(&self, next: T) -> Arc<T> {
+        self.0.swap(Arc::new(next))
     }
 
     /// What is published now.
@@ -56,7 +57,7 @@ mod tests {
         let publisher = Publisher::new(1);
         let mut reader = publisher.reader();
         assert_eq!(*reader.get(), 1);
-        publisher.replace(2);
+        assert_eq!(*publisher.replace(2), 1);
         assert_eq!(*reader.get(), 2);
         assert_eq!(*publisher.current(), 2);
     }
@@ -66,7 +67,7 @@ mod tests {
         let publisher = Publisher::new(vec![1]);
         let old = Arc::downgrade(&publisher.current());
         let mut reader = publisher.reader();
-        publisher.replace(vec![2]);
+        drop(publisher.replace(vec![2]));
         assert!(old.upgrade().is_some(), "the reader still holds it");
         reader.get();
         assert!(old.upgrade().is_none());

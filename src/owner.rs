@@ -6,10 +6,10 @@ use crate::counters::Counters;
 use crate::features::{FeatureParams, FeatureVector, Meter, PacketEvidence, SourceState};
 use crate::handover::{Digest, Findings, Gathered, Marks};
 use crate::intel::IntelEntryIndex;
-use crate::model::{AnomalyScore, Model};
+use crate::model::AnomalyScore;
 use crate::rules::{AttackClass, RuleSet, Sighting, ThresholdTable};
 use crate::sources::{Keyer, SHARDS, SourceKey, Table, TableParams, shard_of};
-use crate::verdict::{Detection, Evidence, Floor, Level, Verdict};
+use crate::verdict::{Detection, Evidence, Floor, InForce, Level, Verdict};
 
 /// How many verdicts one turn can give at most: one for each packet, and one for each copy that made a rule fire.
 pub const TURN_VERDICTS_MAX: usize = 2 * TURN_FRAMES_MAX;
@@ -100,7 +100,7 @@ impl Owner {
     pub fn measure(
         &mut self,
         turn: &Gathered,
-        detection: &Detection,
+        in_force: &InForce,
         due: &mut Due,
         counters: &mut Counters,
     ) {
@@ -108,6 +108,7 @@ impl Owner {
         self.hash_and_fetch(turn.digests());
         let keys = std::mem::take(&mut self.keys);
         for ((digest, mut findings), key) in turn.packets().zip(&keys) {
+            let detection = in_force.by_mark(digest.marks);
             if digest.marks.has(Marks::TOWARDS) {
                 counters.towards_counted += 1;
                 self.count_towards(digest, key, &mut findings, detection, due);
@@ -256,6 +257,10 @@ pub struct Due {
     /// One row for each packet (none for victims), in the same order.
     rows: Vec<FeatureVector>,
     scores: Vec<AnomalyScore>,
+    /// Of the last packet: what it was looked at with.
+    looked_at_with: Marks,
+    /// Whether two detections judge this turn: then each row is scored by itself.
+    is_mixed: bool,
 }
 
 impl Due {
@@ -266,20 +271,33 @@ impl Due {
             verdicts: Vec::with_capacity(TURN_VERDICTS_MAX),
             rows: Vec::with_capacity(TURN_FRAMES_MAX),
             scores: Vec::with_capacity(TURN_FRAMES_MAX),
+            looked_at_with: Marks::default(),
+            is_mixed: false,
         }
     }
 
-    /// Scores every row.
-    pub fn score(&mut self, model: &Model) {
+    /// Scores every row, each with the model that was in force for its packet.
+    pub fn score(&mut self, in_force: &InForce) {
         self.scores.clear();
         self.scores.resize(self.rows.len(), AnomalyScore::AVERAGE);
-        model.score_batch(&self.rows, &mut self.scores);
+        if !self.is_mixed {
+            let model = in_force.by_mark(self.looked_at_with).model();
+            return model.score_batch(&self.rows, &mut self.scores);
+        }
+        let packets = self.verdicts.iter().filter(|verdict| !verdict.is_of_victim());
+        let rows = self.rows.chunks(1).zip(self.scores.chunks_mut(1));
+        for (packet, (row, score)) in packets.zip(rows) {
+            in_force.by_mark(packet.digest.marks).model().score_batch(row, score);
+        }
     }
 
     /// Completes the verdicts.
-    pub fn judge(&mut self, detection: &Detection, counters: &mut Counters) {
+    pub fn judge(&mut self, in_force: &InForce, counters: &mut Counters) {
         let mut scores = self.scores.iter();
         for verdict in &mut self.verdicts {
+            let detection = in_force.by_mark(verdict.digest.marks);
+            // From here on the version says it.
+            verdict.digest.marks = verdict.digest.marks.without(Marks::ODD_DETECTION);
             if verdict.is_of_victim() {
                 counters.victims += 1;
                 complete(verdict, 0.0, 0.0, detection);
@@ -302,6 +320,7 @@ impl Due {
     fn clear(&mut self) {
         self.verdicts.clear();
         self.rows.clear();
+        self.is_mixed = false;
     }
 
     fn packet(
@@ -311,6 +330,9 @@ impl Due {
         known: Known,
         features: FeatureVector,
     ) {
+        let looked_at_with = digest.marks.only(Marks::ODD_DETECTION);
+        self.is_mixed |= !self.rows.is_empty() && looked_at_with != self.looked_at_with;
+        self.looked_at_with = looked_at_with;
         self.rows.push(features);
         self.verdicts.push(begun(digest, findings, known, features));
     }

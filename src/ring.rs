@@ -191,6 +191,12 @@ impl Inlet {
         (self.common.slots(), self.urgent.slots())
     }
 
+    /// Whether there is nothing to take now.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.common.is_empty() && self.urgent.is_empty() && self.ended.is_none()
+    }
+
     /// Whether the worker is gone and everything it reported was taken.
     #[must_use]
     pub fn is_finished(&self) -> bool {

@@ -10,6 +10,7 @@
 //! takes what is left in the rings.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,7 @@ use hdrhistogram::Histogram;
 use sha2::{Digest as _, Sha256};
 
 use crate::capture::{self, FrameSource};
-use crate::collect::{Collector, Sink, SinkError, Taking};
+use crate::collect::{Collector, Sink, SinkError, Taking, Turnover};
 use crate::counters::{Counters, Ledger, Published};
 use crate::event::StageSum;
 use crate::handover::{self, Order};
@@ -27,7 +28,7 @@ use crate::owner::{Owner, OwnerParams, Placement, TURN_VERDICTS_MAX};
 use crate::ring;
 use crate::sources::{Keyer, SHARDS};
 use crate::time::Timestamp;
-use crate::verdict::Detection;
+use crate::verdict::InForce;
 use crate::worker::{Finished, Parts, WhenFull, Worker};
 
 /// Reports that fit into one worker's ring: several of the largest turns.
@@ -147,14 +148,14 @@ impl<S> Replayed<S> {
 /// When a thread can't be started, or when one of them panicked: there is nothing to go on with then.
 pub fn replay<S>(
     source: S,
-    detection: &Publisher<Detection>,
+    detection: &Publisher<InForce>,
     params: &SensorParams,
     sinks: Vec<&mut dyn Sink>,
 ) -> Replayed<S>
 where
     S: FrameSource + Send,
 {
-    let watched = Watched { when_full: WhenFull::Wait, published: published(params.workers) };
+    let watched = Watched::new(WhenFull::Wait, published(params.workers));
     run(source, detection, params, &watched, sinks)
 }
 
@@ -165,6 +166,23 @@ pub struct Watched {
     pub when_full: WhenFull,
     /// Where each worker's counters are shown; as many as there are workers.
     pub published: Vec<Arc<Published>>,
+    /// The number of the detection that the collector has moved on to ([`Turnover`]).
+    pub settled: Arc<AtomicU64>,
+}
+
+impl Watched {
+    /// Nobody has seen a change of the detection yet.
+    #[must_use]
+    pub fn new(when_full: WhenFull, published: Vec<Arc<Published>>) -> Self {
+        Self { when_full, published, settled: Arc::default() }
+    }
+
+    /// The number of the detection that everybody has moved on to: nothing of the sensor needs one of before.
+    #[must_use]
+    pub fn settled(&self) -> u64 {
+        let workers = self.published.iter().map(|worker| worker.settled());
+        workers.chain([self.settled.load(Ordering::Acquire)]).min().unwrap_or(0)
+    }
 }
 
 /// Places for the counters of `workers` workers.
@@ -180,7 +198,7 @@ pub fn published(workers: usize) -> Vec<Arc<Published>> {
 /// As there.
 pub fn run<S>(
     source: S,
-    detection: &Publisher<Detection>,
+    detection: &Publisher<InForce>,
     params: &SensorParams,
     watched: &Watched,
     sinks: Vec<&mut dyn Sink>,
@@ -216,7 +234,7 @@ pub struct Live {
 pub fn run_queues<S>(
     sources: Vec<S>,
     live: Live,
-    detection: &Publisher<Detection>,
+    detection: &Publisher<InForce>,
     params: &SensorParams,
     watched: &Watched,
     sinks: Vec<&mut dyn Sink>,
@@ -232,7 +250,7 @@ where
 
 /// Runs the collector on this thread while `work` goes on on another.
 fn collect<S: Send>(
-    detection: &Publisher<Detection>,
+    detection: &Publisher<InForce>,
     params: &SensorParams,
     watched: &Watched,
     taking: Taking,
@@ -241,14 +259,14 @@ fn collect<S: Send>(
     before_workers: impl FnOnce(&Replayed<S>) -> Vec<StageSum>,
 ) -> Replayed<S> {
     let started = Instant::now();
-    let judging = detection.current();
+    let turnover = Turnover::new(watched.published.clone(), Arc::clone(&watched.settled));
     let slots = report_slots(watched.when_full, params.workers);
     let (outlets, inlets) = (0..params.workers).map(|_| ring::reports(slots)).unzip();
     let cores = params.cores().workers;
     let crew = Crew { params, detection, watched, cores: &cores, started };
     thread::scope(|scope| {
         let workers = scope.spawn(move || work(crew, outlets));
-        let collected = Collector::new(inlets, taking).run(&judging, sinks);
+        let collected = Collector::new(inlets, taking, turnover).run(detection.reader(), sinks);
         let mut replayed = workers.join().expect("a worker panicked");
         replayed.dequeued = collected.dequeued();
         let mut stages = before_workers(&replayed);
@@ -271,7 +289,7 @@ fn report_slots(when_full: WhenFull, workers: usize) -> usize {
 #[derive(Clone, Copy)]
 struct Crew<'a> {
     params: &'a SensorParams,
-    detection: &'a Publisher<Detection>,
+    detection: &'a Publisher<InForce>,
     watched: &'a Watched,
     cores: &'a [usize],
     started: Instant,

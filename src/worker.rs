@@ -19,7 +19,7 @@ use crate::latest::Latest;
 use crate::owner::{Due, Owner, TURN_VERDICTS_MAX};
 use crate::ring::Outlet;
 use crate::time::Timestamp;
-use crate::verdict::Detection;
+use crate::verdict::InForce;
 
 /// Judges every packet of the sources it owns, and inspects every frame it receives.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ pub struct Worker<S> {
     /// What is due to be judged, as columns.
     due: Due,
     /// This core's hold on the newest model, rules, intelligence and policy.
-    detection: Latest<Detection>,
+    detection: Latest<InForce>,
     /// The way out for verdicts.
     verdicts: Outlet,
     /// What this core has done.
@@ -70,7 +70,7 @@ pub struct Parts<S> {
     /// The states of the sources that it owns.
     pub owner: Owner,
     /// Its hold on the newest detection.
-    pub detection: Latest<Detection>,
+    pub detection: Latest<InForce>,
     /// Its half of the ring to the collector.
     pub verdicts: Outlet,
     /// What to do when that ring is full.
@@ -176,7 +176,7 @@ impl<S: FrameSource> Worker<S> {
         match self.source.receive(&mut self.batch) {
             Received::Frames => {}
             Received::Nothing => {
-                self.handover.advance(self.source.horizon());
+                self.state_horizon();
                 return Received::Nothing;
             }
             Received::End => {
@@ -185,25 +185,36 @@ impl<S: FrameSource> Worker<S> {
             }
         }
         let received = self.clock(watch.last);
-        let spent = &mut self.counters.stage_nanos;
-        watch.lap(&mut spent.capture);
+        watch.lap(&mut self.counters.stage_nanos.capture);
 
-        let detection = self.detection.get();
+        let in_force = self.detection.get();
         let mut packets = ArrayVec::<Packet<'_>, TURN_FRAMES_MAX>::new();
         decode_all(&self.batch, &mut packets, &mut self.counters);
         watch.lap(&mut self.counters.stage_nanos.decode);
 
         for packet in &packets {
-            self.inspector.inspect(packet, detection, &mut self.handover, &mut self.counters);
+            self.inspector.inspect(packet, in_force, &mut self.handover, &mut self.counters);
         }
         watch.lap(&mut self.counters.stage_nanos.inspect);
 
+        drop(packets);
+
         let handed = self.handover.end_turn(received);
-        self.handover.advance(self.source.horizon());
         self.counters.handed_over(&handed);
+        self.state_horizon();
         watch.lap(&mut self.counters.stage_nanos.handover);
         self.news = News { to_show: true, to_mark: true };
         Received::Frames
+    }
+
+    /// Says of when the next packets will be, and which detection they will be looked at with.
+    fn state_horizon(&mut self) {
+        let horizon = self.source.horizon();
+        self.handover.advance(horizon);
+        let in_force = self.detection.get();
+        if in_force.from() <= horizon {
+            self.handover.move_on(in_force.number());
+        }
     }
 
     /// Judges until there is nothing to judge, but not so long that frames are kept waiting: copies for the owners of destinations can
@@ -233,19 +244,21 @@ impl<S: FrameSource> Worker<S> {
         let mut watch = Stopwatch::start();
         let gathered = self.handover.gather(&mut self.gathered);
         if gathered != Gather::Turn {
+            self.published.settle(self.handover.settled());
             return gathered;
         }
-        let detection = self.detection.get();
+        // Asked after the turn was taken: whatever its packets were looked at with is seen.
+        let in_force = self.detection.get();
         let counters = &mut self.counters;
         watch.lap(&mut counters.stage_nanos.handover);
 
-        self.owner.measure(&self.gathered, detection, &mut self.due, counters);
+        self.owner.measure(&self.gathered, in_force, &mut self.due, counters);
         watch.lap(&mut counters.stage_nanos.features);
 
-        self.due.score(detection.model());
+        self.due.score(in_force);
         watch.lap(&mut counters.stage_nanos.model);
 
-        self.due.judge(detection, counters);
+        self.due.judge(in_force, counters);
         watch.lap(&mut counters.stage_nanos.judge);
 
         // The only line of the data path that can lose a verdict.
@@ -257,6 +270,7 @@ impl<S: FrameSource> Worker<S> {
         self.latency.saturating_record_n(took, judged);
         self.latency_published.record(took, judged);
         self.counters.late += self.gathered.late();
+        self.published.settle(self.handover.settled());
         self.publish(watch.last);
         Gather::Turn
     }

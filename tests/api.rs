@@ -685,7 +685,7 @@ fn float(value: &Value) -> f32 {
 #[test]
 fn rows_are_scored_as_the_model_scores_them() {
     let live = running();
-    let detection = live.detection.current();
+    let detection = live.detection();
     let served = Served::without_store(&params(), live);
     let schema = served.get("/api/ml/schema").json();
     let names: Vec<&str> = schema["features"]
@@ -718,7 +718,7 @@ fn rows_are_scored_as_the_model_scores_them() {
 #[test]
 fn the_model_is_shown_with_its_calibration() {
     let live = running();
-    let detection = live.detection.current();
+    let detection = live.detection();
     let shown = Served::without_store(&params(), live).get("/api/ml/model").json();
     let model = detection.model();
     assert_eq!(shown["sha256"], model.sha256());

@@ -47,7 +47,7 @@ pub(crate) fn stored_with(params: &ApiParams) -> (Served, Live) {
     let location: Location = format!("sqlite:{}", path.display()).parse().unwrap();
     store::migrate(&location).expect("a fresh store");
     let mut writer = store::open(&location, RetentionParams::default()).expect("it opens");
-    let detection = live.detection.current();
+    let detection = live.detection();
     let committed = writer.commit(&batch(&live, &detection), BEGIN).expect("it is committed");
     assert_eq!(committed.quarantined_rows, 0);
     drop(writer);
@@ -315,7 +315,7 @@ fn a_verdict_is_shown_by_its_threat() {
 #[test]
 fn an_event_is_shown_whole() {
     let (served, live) = stored();
-    let detection = live.detection.current();
+    let detection = live.detection();
     let shown = ok(&served, &format!("/api/events/{}", name(&live, 7)));
     let expected = of_number(7, &detection);
     let row = expected.features.unwrap();
@@ -349,7 +349,7 @@ fn number(value: &Value) -> f32 {
 #[test]
 fn the_shares_of_an_explanation_add_up_to_the_score_exactly() {
     let (served, live) = stored();
-    let model = live.detection.current();
+    let model = live.detection();
     for number in [1, 2, 7, 11, 77] {
         let shown = ok(&served, &format!("/api/events/{}/explanation", name(&live, number)));
         let score = &shown["score"];
@@ -370,7 +370,7 @@ fn the_shares_of_an_explanation_add_up_to_the_score_exactly() {
 #[test]
 fn without_the_evidence_named_the_policy_says_safe() {
     let (served, live) = stored();
-    let detection = live.detection.current();
+    let detection = live.detection();
     let sets = |number: u64| {
         let shown = ok(&served, &format!("/api/events/{}/explanation", name(&live, number)));
         (shown["verdict"].clone(), shown["safe_if"]["without"].clone())
@@ -435,7 +435,7 @@ fn sums_are_those_of_the_events() {
     assert_eq!(stats["packets"], 2 * (EVENTS - 1));
     assert_eq!(stats["packetsPerSecond"], 17);
     assert_eq!(stats["unaccounted"], 0);
-    assert_eq!(stats["activeHoneypots"], live.detection.current().decoys().all().len());
+    assert_eq!(stats["activeHoneypots"], live.detection().decoys().all().len());
     let distribution = stats["distribution"].as_object().unwrap();
     assert_eq!(
         distribution.values().map(|count| count.as_u64().unwrap()).sum::<u64>(),
@@ -548,10 +548,7 @@ fn the_stream_shows_an_event_as_the_list_does() {
         name(&live, EVENTS - 1)
     );
     // The run has emitted more than is stored, so what was missed is read from the store.
-    live.events.publish(
-        live.epoch,
-        &std::sync::Arc::new(of_number(EVENTS + 1, &live.detection.current())),
-    );
+    live.events.publish(live.epoch, &std::sync::Arc::new(of_number(EVENTS + 1, &live.detection())));
     let text = served.send_raw_until(&head, &format!("id: {}", name(&live, EVENTS + 1)));
     let streamed = text
         .lines()

@@ -16,7 +16,7 @@ use phantomnet::handover::Digest;
 use phantomnet::latest::Publisher;
 use phantomnet::sensor;
 use phantomnet::time::Timestamp;
-use phantomnet::verdict::{Detection, Verdict};
+use phantomnet::verdict::{Detection, InForce, Verdict};
 
 use crate::oracle::Oracle;
 use crate::support::{corpus, generated_traffic};
@@ -60,7 +60,7 @@ impl Sink for Measured {
 }
 
 /// Compares at most [`PACKETS_MAX`] packets of a capture. Returns how many, and how many of them had evidence.
-fn compare(detection: &Publisher<Detection>, capture: &Path) -> Result<(usize, usize), String> {
+fn compare(detection: &Publisher<InForce>, capture: &Path) -> Result<(usize, usize), String> {
     let params = setup::sensor_params(&Config::default(), 2).unwrap();
     let reader = match Reader::open(&[capture]) {
         Ok(reader) => reader,
@@ -90,8 +90,10 @@ fn compare(detection: &Publisher<Detection>, capture: &Path) -> Result<(usize, u
     Ok((expected.len(), with_evidence))
 }
 
-fn default_detection() -> Publisher<Detection> {
-    Publisher::new(setup::load_detection(&Config::default(), Timestamp::EPOCH).unwrap())
+fn default_detection() -> Publisher<InForce> {
+    Publisher::new(InForce::first(
+        setup::load_detection(&Config::default(), Timestamp::EPOCH).unwrap(),
+    ))
 }
 
 #[test]

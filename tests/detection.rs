@@ -5,9 +5,11 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use phantomnet::cli::setup::{self, Reloader};
+use phantomnet::cli::reloader::Reloader;
+use phantomnet::cli::setup;
 use phantomnet::config::Config;
 use phantomnet::time::Timestamp;
+use phantomnet::verdict::InForce;
 
 use crate::support::folder;
 
@@ -77,9 +79,10 @@ fn a_feed_that_is_refused_leaves_the_old_detection_in_force() {
     let config =
         Config::parse("[[intel.feeds]]\npath = \"feed.txt\"", &folder.path().join("c.toml"))
             .unwrap();
-    let mut reloader = Reloader::start(&config).unwrap();
+    let mut reloader = Reloader::start(&config, Timestamp::EPOCH).unwrap();
     let mut reader = reloader.published().reader();
-    let before = reader.get().version();
+    let before = reader.get().newest().version();
+    let mut reload = || reloader.reload(config.clone(), Timestamp::EPOCH, || InForce::AT_ONCE);
 
     let bad = [
         "0.0.0.0/0 everything\n",
@@ -89,12 +92,12 @@ fn a_feed_that_is_refused_leaves_the_old_detection_in_force() {
     ];
     for bad in bad {
         fs::write(&feed, bad).unwrap();
-        assert!(reloader.reload(&config).is_err(), "{bad:?}");
-        assert_eq!(reader.get().version(), before, "{bad:?}");
-        assert_eq!(reader.get().intel().len(), 40, "{bad:?}");
+        assert!(reload().is_err(), "{bad:?}");
+        assert_eq!(reader.get().newest().version(), before, "{bad:?}");
+        assert_eq!(reader.get().newest().intel().len(), 40, "{bad:?}");
     }
     fs::write(&feed, forty + "198.51.100.0/24 range\n").unwrap();
-    assert!(reloader.reload(&config).is_ok());
-    assert_ne!(reader.get().version(), before);
-    assert_eq!(reader.get().intel().len(), 41);
+    assert!(reload().is_ok());
+    assert_ne!(reader.get().newest().version(), before);
+    assert_eq!(reader.get().newest().intel().len(), 41);
 }

@@ -148,6 +148,17 @@ pub(crate) struct Row {
 }
 
 impl Row {
+    /// When it came, nanoseconds since the epoch.
+    pub(crate) const fn time(&self) -> i64 {
+        self.time
+    }
+
+    /// What the rules said of it.
+    pub(crate) fn rule_risk(&self) -> &str {
+        // Behind it stand the intelligence's, the sum, the verdict.
+        self.judged.rsplit(',').nth(3).expect("they are written for every packet")
+    }
+
     fn of_dump(file: &Path) -> Vec<Self> {
         let text = fs::read_to_string(file).unwrap();
         let row = |line: &str| {

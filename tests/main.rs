@@ -34,6 +34,7 @@ mod makefile; // the program is built, then shown
 mod outage; // the database goes away, and nothing is lost
 mod postgres; // the writing side against a real server: kept to the bit, exactly once, whatever breaks
 mod queries; // every question to both stores, against a plain list of the same rows
+mod reload; // SIGHUP: what judges is read again, under traffic too
 mod replay; // capture files in, verdicts out: the whole data path
 mod rules; // the default rules against attacks, honest texts and captures
 mod rust_source; // words and paths of Rust source, for architecture
@@ -45,4 +46,5 @@ mod spool; // a full disk, kill -9: what the writer keeps on disk
 mod store; // the contract of a store, held against both: rows, ledger, audit, retention
 mod synth; // the traffic generator, seen from the wire: frames, labels, conversations
 mod systemd; // the units as systemd sees them, a capture port for real, the package
+mod turnover; // one detection after another while packets come: at one packet, for everybody
 mod watchdog; // a service manager hears that the sensor is ready, moves, stands still, stops

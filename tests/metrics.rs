@@ -166,7 +166,7 @@ fn somebody_elses_strict_parser_reads_every_figure() {
     assert_eq!(value("phantomnet_frame_to_verdict_seconds_count", &[]), 42.0);
     assert_eq!(value("phantomnet_commit_seconds_sum", &[]), 0.009);
     assert_eq!(value("phantomnet_commit_seconds_bucket", &[("le", "0.01")]), 1.0);
-    let detection = live.detection.current();
+    let detection = live.detection();
     let schema = [("schema", "1"), ("sha256", detection.model().sha256())];
     assert_eq!(value("phantomnet_model_info", &schema), 1.0);
     assert!(value("phantomnet_process_resident_memory_bytes", &[]) > 1e6);

@@ -13,6 +13,7 @@ use phantomnet::owner::{Owner, Placement};
 use phantomnet::ring;
 use phantomnet::synth::{Attack, GeneratedFrames, Plan};
 use phantomnet::time::Timestamp;
+use phantomnet::verdict::InForce;
 use phantomnet::worker::{Parts, WhenFull, Worker};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Stats, StatsAlloc};
 
@@ -69,7 +70,8 @@ fn prepared() -> Prepared {
 fn a_worker_allocates_nothing_after_its_first_turns() {
     let config = Config::default();
     let params = setup::sensor_params(&config, 1).unwrap();
-    let detection = Publisher::new(setup::load_detection(&config, Timestamp::EPOCH).unwrap());
+    let detection =
+        Publisher::new(InForce::first(setup::load_detection(&config, Timestamp::EPOCH).unwrap()));
     let placement = Placement::new(params.keyer, 1);
     let (outlet, mut inlet) = ring::reports(1 << 18);
     let worker = Worker::new(Parts {

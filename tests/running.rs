@@ -14,7 +14,7 @@ use phantomnet::counters::Published;
 use phantomnet::event::{Board, Epoch, Event, Merged};
 use phantomnet::latest::Publisher;
 use phantomnet::time::Timestamp;
-use phantomnet::verdict::{Floor, Level};
+use phantomnet::verdict::{Floor, InForce, Level};
 
 /// What a sensor shows of itself that has only just started: the built-in detection judges, nothing has happened yet.
 pub(crate) fn live() -> Live {
@@ -26,7 +26,8 @@ pub(crate) fn live() -> Live {
         epoch: Epoch::new(Timestamp::from_secs(1_790_000_000), 7),
         started: Timestamp::from_secs(1_790_000_000),
         workers: vec![Arc::new(Published::default()), Arc::new(Published::default())],
-        detection: Arc::new(Publisher::new(detection)),
+        detection: Arc::new(Publisher::new(InForce::first(detection))),
+        reloads: Board::default(),
         collector: Board::default(),
         writer: Board::default(),
         events: Hub::default(),

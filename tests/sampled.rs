@@ -95,7 +95,7 @@ fn record(live: &Live) -> Vec<Batch> {
         leftovers: Vec::new(),
     };
     let mut recorder = Recorder::new(&events, parts);
-    let detection = live.detection.current();
+    let detection = live.detection();
     for number in 1..=SAFE + WARNING {
         recorder.take(&verdict(number, &detection), &detection).expect("it is taken");
     }

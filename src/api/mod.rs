@@ -40,7 +40,7 @@ use crate::event::{Board, Epoch};
 use crate::latest::Publisher;
 use crate::store::writer::WriterStats;
 use crate::time::Timestamp;
-use crate::verdict::Detection;
+use crate::verdict::{Detection, InForce};
 
 pub use openapi::openapi_json;
 pub use params::{ApiParams, ApiParamsError, Token};
@@ -59,7 +59,9 @@ pub struct Live {
     /// Each worker's counters, as published at the end of its last turn.
     pub workers: Vec<Arc<Published>>,
     /// What judges.
-    pub detection: Arc<Publisher<Detection>>,
+    pub detection: Arc<Publisher<InForce>>,
+    /// Since when it judges, and what reloads came to.
+    pub reloads: Board<Reloads>,
     /// What the collector does.
     pub collector: Board<CollectorStats>,
     /// What the writer does.
@@ -68,6 +70,29 @@ pub struct Live {
     pub events: Hub,
     /// The source of frames.
     pub capture: Board<CaptureStatus>,
+}
+
+impl Live {
+    /// What judges the packets that come.
+    #[must_use]
+    pub fn detection(&self) -> Arc<Detection> {
+        Arc::clone(self.detection.current().newest())
+    }
+}
+
+/// What was asked for while the sensor ran: to read again what judges.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reloads {
+    /// When what judges now was loaded.
+    pub since: Timestamp,
+    /// How often it was replaced.
+    pub replaced: u64,
+    /// How often it was found to be what it had been.
+    pub unchanged: u64,
+    /// How often something was wrong with what was to take its place.
+    pub refused: u64,
+    /// What was wrong the last time; `None` if nothing was.
+    pub fault: Option<String>,
 }
 
 /// How the source of frames is.

@@ -20,7 +20,7 @@ use std::time::Duration;
 use rand::Rng as _;
 
 use super::{Failure, setup};
-use crate::api::{ApiError, ApiServer, CaptureStatus, Live};
+use crate::api::{ApiError, ApiServer, CaptureStatus, Live, Reloads};
 use crate::capture::FrameSource;
 use crate::collect::{
     CollectorStats, EventCounts, EventParams, Hub, Notice, NoticeKind, Recorder, RecorderParts,
@@ -33,7 +33,7 @@ use crate::logs::limited;
 use crate::sensor::{self, Replayed, SensorParams, Watched};
 use crate::store::writer::{SpoolParams, Tally, Writer, WriterParams, WriterStats};
 use crate::store::{self, Location, StoreError, query::Queries};
-use crate::verdict::Detection;
+use crate::verdict::InForce;
 use crate::worker::WhenFull;
 
 /// Batches between the recorder and the writer of a sensor: some ten seconds of them. The writer waits for the spool's disk, which may
@@ -56,7 +56,7 @@ pub(super) struct Plan<'a> {
     pub(super) location: Location,
     pub(super) params: SensorParams,
     pub(super) events: EventParams,
-    pub(super) detection: Arc<Publisher<Detection>>,
+    pub(super) detection: Arc<Publisher<InForce>>,
     /// What frames come from, for people.
     pub(super) source: String,
     pub(super) attended: Attended,
@@ -77,7 +77,7 @@ pub(super) enum Attended {
 #[derive(Debug)]
 pub(super) struct Appliance {
     params: SensorParams,
-    detection: Arc<Publisher<Detection>>,
+    detection: Arc<Publisher<InForce>>,
     recorder: Recorder,
     writer: Writer,
     live: Live,
@@ -122,6 +122,7 @@ impl Appliance {
             started,
             workers: sensor::published(params.workers),
             detection: Arc::clone(&detection),
+            reloads: Board::new(Reloads { since: started, ..Reloads::default() }),
             collector: Board::default(),
             writer: writer.stats().clone(),
             events: Hub::default(),
@@ -157,13 +158,18 @@ impl Appliance {
         if is_sensor {
             tracing::info!(%epoch, source = %live.capture.read().source, store = %location, "started");
         }
-        let watched = Watched { when_full, published: live.workers.clone() };
+        let watched = Watched::new(when_full, live.workers.clone());
         Ok(Self { params, detection, recorder, writer, live, server, page, watched })
     }
 
     /// Where the server can be reached.
     pub(super) fn address(&self) -> Option<std::net::SocketAddr> {
         self.server.as_ref().map(ApiServer::address)
+    }
+
+    /// The workers and the collector.
+    pub(super) const fn watched(&self) -> &Watched {
+        &self.watched
     }
 
     /// What the server shows.
@@ -235,7 +241,7 @@ impl Appliance {
 /// What the data path needs of the appliance.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DataPath<'a> {
-    pub(super) detection: &'a Publisher<Detection>,
+    pub(super) detection: &'a Publisher<InForce>,
     pub(super) params: &'a SensorParams,
     pub(super) watched: &'a Watched,
 }

@@ -41,7 +41,7 @@ mod tests {
     use crate::config::Config;
     use crate::latest::Publisher;
     use crate::sensor;
-    use crate::verdict::{Detection, Verdict};
+    use crate::verdict::{Detection, InForce, Verdict};
 
     struct FullDisk;
 
@@ -71,8 +71,9 @@ mod tests {
         bytes.extend(torn.then_some(7));
         std::fs::write(file.path(), bytes).unwrap();
         let config = Config::load(None).unwrap();
-        let detection =
-            Publisher::new(setup::load_detection(&config, crate::time::Timestamp::EPOCH).unwrap());
+        let detection = Publisher::new(InForce::first(
+            setup::load_detection(&config, crate::time::Timestamp::EPOCH).unwrap(),
+        ));
         let params = setup::sensor_params(&config, 1).unwrap();
         sensor::replay(Reader::open(&[file.path()]).unwrap(), &detection, &params, sinks)
     }

@@ -16,6 +16,7 @@ use crate::collect::StorePolicy;
 use crate::latest::Publisher;
 use crate::synth::EndlessFrames;
 use crate::time::NANOS_PER_SECOND;
+use crate::verdict::InForce;
 use crate::worker::WhenFull;
 
 /// Traffic of so many seconds before the start is judged at once, so that there is something to look at.
@@ -66,7 +67,9 @@ impl Demo {
             location,
             params: setup::sensor_params(&config, 0)?,
             events,
-            detection: Arc::new(Publisher::new(setup::load_detection(&config, start)?)),
+            detection: Arc::new(Publisher::new(InForce::first(setup::load_detection(
+                &config, start,
+            )?))),
             config: &config,
             source: "generated traffic".to_owned(),
             attended: Attended::Sensor,

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
@@ -13,7 +14,7 @@ use crate::evaluate::{Collector, Judged, Labels, Mismatch};
 use crate::latest::Publisher;
 use crate::sensor;
 use crate::time::Timestamp;
-use crate::verdict::{Detection, Verdict};
+use crate::verdict::{Detection, InForce, Verdict};
 
 /// Arguments of `evaluate`.
 #[derive(Debug, Args)]
@@ -55,10 +56,13 @@ impl Evaluate {
             Some(path) => setup::load_model_file(path)?,
             None => setup::load_model(&config.model.origin)?,
         };
-        let detection =
-            Publisher::new(setup::detection_with(&config, model.clone(), Timestamp::EPOCH)?);
+        let detection = Publisher::new(InForce::first(setup::detection_with(
+            &config,
+            model.clone(),
+            Timestamp::EPOCH,
+        )?));
         let labels = Labels::read(&self.labels).map_err(Failure::configuration)?;
-        let judging = detection.current();
+        let judging = Arc::clone(detection.current().newest());
         let training = judging.model().training().sources.iter();
         let mut collector = Collector::new(labels, training.map(|source| source.sha256.as_str()));
         let mut reproaches = Vec::new();
@@ -68,7 +72,11 @@ impl Evaluate {
                 if !config.intel.feeds.is_empty() {
                     // Without what had expired when the capture was taken; what became known later counts too.
                     let moment = reader.next_time().unwrap_or_default();
-                    detection.replace(setup::detection_with(&config, model.clone(), moment)?);
+                    drop(detection.replace(InForce::first(setup::detection_with(
+                        &config,
+                        model.clone(),
+                        moment,
+                    )?)));
                 }
                 reproaches.extend(judge(path, reader, &detection, &params, &mut collector)?);
             }
@@ -87,7 +95,7 @@ impl Evaluate {
 fn judge(
     path: &Path,
     reader: Reader,
-    detection: &Publisher<Detection>,
+    detection: &Publisher<InForce>,
     params: &sensor::SensorParams,
     collector: &mut Collector,
 ) -> Result<Vec<String>, Failure> {

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use super::appliance::{Appliance, Attended, DataPath, Plan, notice};
 use super::complaints::{fail_on, sums_and_sinks};
+use super::hangup::{Asked, Hangup, HangupParts};
 use super::interrupt::Interrupt;
+use super::reloader::Reloader;
 use super::watchdog::Watchdog;
 use super::{Failure, output, setup, store};
 use crate::api::{self, CaptureStatus, InterfaceStatus};
@@ -19,7 +21,6 @@ use crate::capture::{Batch, FrameSource, Received};
 use crate::collect::{NoticeKind, Sink};
 use crate::config::{Backend, CaptureParams, Config};
 use crate::event::{Board, StageSum};
-use crate::latest::Publisher;
 use crate::sensor::{self, Live, Replayed};
 use crate::worker::WhenFull;
 
@@ -41,6 +42,7 @@ pub(super) fn run(
     name: &str,
     config: &Config,
     interrupt: &Interrupt,
+    asked: Asked,
     others: Vec<&mut dyn Sink>,
 ) -> Result<(), Failure> {
     let interface = Interface::find(name).map_err(Failure::configuration)?;
@@ -48,11 +50,12 @@ pub(super) fn run(
     let params = setup::live_params(config, interface.queues);
     let workers = params.workers;
     let clock = LiveClock::start();
+    let reloader = Reloader::start(config, clock.now())?;
     let appliance = Appliance::start(Plan {
         location: store::configured(config),
         params,
         events: setup::event_params(config, Attended::Sensor),
-        detection: Arc::new(Publisher::new(setup::load_detection(config, clock.now())?)),
+        detection: Arc::clone(reloader.published()),
         config,
         source: name.to_owned(),
         attended: Attended::Sensor,
@@ -61,6 +64,13 @@ pub(super) fn run(
     if let Some(address) = appliance.address() {
         output::print_to_stderr(&format!("phantomnet: listening on http://{address}\n"));
     }
+    let _reloads = Hangup::start(HangupParts {
+        asked,
+        reloader,
+        clock: Some(clock),
+        watched: appliance.watched().clone(),
+        live: appliance.live().clone(),
+    })?;
     // Last: from here on frames come.
     let refused = match backend {
         Backend::AfPacket => None,

@@ -9,11 +9,13 @@ mod demo;
 mod doctor;
 mod evaluate;
 mod explain;
+mod hangup;
 mod interrupt;
 mod live;
 mod migrate;
 mod model;
 mod output;
+pub mod reloader;
 mod replay;
 mod run;
 pub mod setup;
@@ -157,6 +159,11 @@ impl Failure {
     /// Several things are wrong with what the operator wrote.
     const fn configurations(lines: Vec<String>) -> Self {
         Self { code: EXIT_CONFIGURATION, lines }
+    }
+
+    /// What is wrong, one line for each thing.
+    fn lines(&self) -> &[String] {
+        &self.lines
     }
 
     /// Says it on standard error, one line for each thing, and gives the exit code.

@@ -19,6 +19,7 @@ use crate::collect::{
 };
 use crate::latest::Publisher;
 use crate::sensor;
+use crate::verdict::InForce;
 use crate::worker::WhenFull;
 
 /// Arguments of `replay`.
@@ -84,8 +85,9 @@ impl Replay {
         let params = setup::sensor_params(&config, self.workers)?;
         let reader = Reader::open(&self.captures).map_err(Failure::operation)?;
         let moment = reader.next_time().unwrap_or_default();
-        let detection = Arc::new(Publisher::new(setup::load_detection(&config, moment)?));
-        let judging = detection.current();
+        let detection =
+            Arc::new(Publisher::new(InForce::first(setup::load_detection(&config, moment)?)));
+        let judging = Arc::clone(detection.current().newest());
         self.refuse_overwriting()?;
 
         let mut dump = self.dump_features.as_deref().map(output::feature_dump).transpose()?;

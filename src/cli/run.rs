@@ -7,14 +7,15 @@ use clap::Args;
 
 use super::appliance::{Appliance, Attended, Plan};
 use super::complaints::{complaints, fail_on};
+use super::hangup::{Asked, Hangup, HangupParts};
 use super::interrupt::{Interrupt, Interruptible};
+use super::reloader::Reloader;
 use super::speed::{Speed, Tempo};
 use super::watchdog::Watchdog;
 use super::{ConfigArgument, Failure, live, output, setup, store};
 use crate::capture::Reader;
 use crate::collect::Sink;
 use crate::config::Config;
-use crate::latest::Publisher;
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
@@ -49,15 +50,16 @@ impl Run {
     pub(super) fn run(self) -> Result<(), Failure> {
         let config = setup::load_config(&self.config)?;
         let interrupt = Interrupt::listen()?;
+        let asked = Asked::listen(self.config.config.clone())?;
         let _logs = setup::start_logs(&config)?;
         let mut dump = self.dump_features.as_deref().map(output::feature_dump).transpose()?;
         let others: Vec<&mut dyn Sink> =
             dump.iter_mut().map(|dump| dump as &mut dyn Sink).collect();
         if !self.source.is_empty() {
-            return self.run_captures(&config, &interrupt, others);
+            return self.run_captures(&config, &interrupt, asked, others);
         }
         match self.interface.as_ref().or(config.capture.interface.as_ref()) {
-            Some(interface) => live::run(interface, &config, &interrupt, others),
+            Some(interface) => live::run(interface, &config, &interrupt, asked, others),
             None => Err(Failure::usage(
                 "nothing to receive: --interface IF or capture.interface names an interface, --source a capture file"
                     .to_owned(),
@@ -70,16 +72,18 @@ impl Run {
         &self,
         config: &Config,
         interrupt: &Interrupt,
+        asked: Asked,
         others: Vec<&mut dyn Sink>,
     ) -> Result<(), Failure> {
         let reader = Reader::open(&self.source).map_err(Failure::operation)?;
         let moment = reader.next_time().unwrap_or_default();
         let names: Vec<_> = self.source.iter().map(|path| path.display().to_string()).collect();
+        let reloader = Reloader::start(config, moment)?;
         let appliance = Appliance::start(Plan {
             location: store::configured(config),
             params: setup::live_params(config, 0),
             events: setup::event_params(config, Attended::Sensor),
-            detection: Arc::new(Publisher::new(setup::load_detection(config, moment)?)),
+            detection: Arc::clone(reloader.published()),
             config,
             source: names.join(" "),
             attended: Attended::Sensor,
@@ -89,6 +93,13 @@ impl Run {
             output::print_to_stderr(&format!("phantomnet: listening on http://{address}\n"));
         }
         let watchdog = Watchdog::start(appliance.live().workers.clone())?;
+        let hangup = Hangup::start(HangupParts {
+            asked,
+            reloader,
+            clock: None,
+            watched: appliance.watched().clone(),
+            live: appliance.live().clone(),
+        })?;
         let stay = || {
             if self.stay {
                 interrupt.wait();
@@ -100,6 +111,7 @@ impl Run {
             frames.source().source().faults().first().map(ToString::to_string)
         };
         let ended = appliance.run(frames, others, fault_of, stay);
+        drop(hangup);
         let mut lines = ended.complaints();
         let replayed =
             ended.replayed.map_source(Interruptible::into_inner).map_source(Tempo::into_inner);

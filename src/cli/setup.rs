@@ -14,7 +14,6 @@ use crate::config::{Config, Origin, Unsupported};
 use crate::features::{FeatureParams, SCHEMA, SCHEMA_VERSION, fingerprint};
 use crate::files::read_limited;
 use crate::intel::{Decoys, IntelReport, IntelSet};
-use crate::latest::Publisher;
 use crate::logs::{self, Logs};
 use crate::model::{ExpectedSchema, Model};
 use crate::owner::OwnerParams;
@@ -143,48 +142,6 @@ fn halves(key: [u8; 16]) -> [u64; 2] {
     [(key >> 64) as u64, key as u64]
 }
 
-/// The detection in force, and what is needed to replace it.
-///
-/// A reload builds the next detection aside and replaces the old one whole; when anything is wrong with it, the old one stays.
-#[derive(Debug)]
-pub struct Reloader {
-    published: Publisher<Detection>,
-    /// What the feeds in force held: one that lost nearly everything is refused.
-    feeds: IntelReport,
-}
-
-impl Reloader {
-    /// The first detection.
-    ///
-    /// # Errors
-    ///
-    /// The first file that can't be used, with its place and reason.
-    pub fn start(config: &Config) -> Result<Self, Failure> {
-        let (detection, feeds) = build(config, load_model(&config.model.origin)?, None, now())?;
-        Ok(Self { published: Publisher::new(detection), feeds })
-    }
-
-    /// Replaces the detection by what the configuration's files say now. No worker may be running:
-    /// what they have found so far names entries of the old one.
-    ///
-    /// # Errors
-    ///
-    /// The first file that can't be used, with its place and reason; the old detection stays in force.
-    pub fn reload(&mut self, config: &Config) -> Result<(), Failure> {
-        let (detection, feeds) =
-            build(config, load_model(&config.model.origin)?, Some(&self.feeds), now())?;
-        self.published.replace(detection);
-        self.feeds = feeds;
-        Ok(())
-    }
-
-    /// Where the detection in force can be seen.
-    #[must_use]
-    pub const fn published(&self) -> &Publisher<Detection> {
-        &self.published
-    }
-}
-
 /// Everything that decides a verdict, as the configuration names it, with the intelligence that had not expired at
 /// `moment` (what became known later counts too: old captures are looked at with today's knowledge).
 ///
@@ -218,6 +175,15 @@ fn build(
         IntelSet::load(&config.intel, moment, feeds).map_err(Failure::configuration)?;
     let decoys = Decoys::new(config.decoys.decoys.clone());
     Ok((Detection::new(model, rules, intel, decoys, Policy::new(config.policy)), feeds))
+}
+
+/// The configured detection, held against what the feeds in force held, and what its own hold.
+pub(super) fn build_detection(
+    config: &Config,
+    feeds: Option<&IntelReport>,
+    moment: Timestamp,
+) -> Result<(Detection, IntelReport), Failure> {
+    build(config, load_model(&config.model.origin)?, feeds, moment)
 }
 
 /// The rules, and what became of each of them.

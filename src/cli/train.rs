@@ -19,7 +19,7 @@ use crate::latest::Publisher;
 use crate::model::{DataSource, FeatureTable, Model, TrainParams, train};
 use crate::sensor;
 use crate::time::Timestamp;
-use crate::verdict::{Detection, Verdict};
+use crate::verdict::{Detection, InForce, Verdict};
 
 /// Arguments of `train`.
 #[derive(Debug, Args)]
@@ -145,7 +145,8 @@ fn contamination(text: &str) -> Result<f64, String> {
 fn measure(path: &Path, config: &Config, sample: &mut Sample) -> Result<(), Failure> {
     let reader = Reader::open(&[path]).map_err(Failure::operation)?;
     let moment = reader.next_time().unwrap_or_default();
-    let detection = Publisher::new(setup::detection_with(config, blank_model(), moment)?);
+    let detection =
+        Publisher::new(InForce::first(setup::detection_with(config, blank_model(), moment)?));
     let replayed =
         sensor::replay(reader, &detection, &setup::sensor_params(config, 1)?, vec![sample]);
     fail_on(complaints(&replayed))

@@ -6,13 +6,11 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
-use signal_hook::consts::SIGHUP;
 
 use super::Failure;
 use crate::counters::Published;
@@ -48,9 +46,7 @@ impl Watchdog {
             return Ok(Self(None));
         }
         let failed = |error| Failure::operation(format!("the watchdog: {error}"));
-        let reload = Arc::new(AtomicBool::new(false));
-        signal_hook::flag::register(SIGHUP, Arc::clone(&reload)).map_err(failed)?;
-        let watch = Watch::new(workers, reload, Box::new(sd_notify::notify));
+        let watch = Watch::new(workers, Box::new(sd_notify::notify));
         // At half the time after which the manager gives up, as its manual asks for.
         let period = sd_notify::watchdog_enabled().map_or(STATUS_EVERY, |time| time / 2);
         let period = period.max(LOOK_AT_START);
@@ -87,8 +83,6 @@ struct Watch {
     workers: Vec<Watched>,
     /// Whether the manager knows that the sensor runs.
     is_ready: bool,
-    /// Set by SIGHUP, which is how a manager asks for a reload.
-    reload: Arc<AtomicBool>,
     tell: Tell,
 }
 
@@ -112,9 +106,9 @@ impl Watched {
 }
 
 impl Watch {
-    fn new(workers: Vec<Arc<Published>>, reload: Arc<AtomicBool>, tell: Tell) -> Self {
+    fn new(workers: Vec<Arc<Published>>, tell: Tell) -> Self {
         let watched = |published| Watched { published, beats: 0 };
-        Self { workers: workers.into_iter().map(watched).collect(), is_ready: false, reload, tell }
+        Self { workers: workers.into_iter().map(watched).collect(), is_ready: false, tell }
     }
 
     fn run(mut self, period: Duration, told: &Receiver<Stopping>) {
@@ -130,12 +124,6 @@ impl Watch {
 
     /// Looks at every worker once, and tells what is to be told.
     fn look(&mut self) {
-        if self.reload.swap(false, Ordering::Relaxed) {
-            limited!(
-                warn,
-                "asked to reload (SIGHUP): files are read at the start; restart the sensor to use changed ones"
-            );
-        }
         if self.is_ready { self.feed() } else { self.begin() }
     }
 
@@ -207,7 +195,7 @@ mod tests {
             let lines: Vec<String> = states.iter().map(ToString::to_string).collect();
             ours.send(lines.join("\n").as_bytes()).map(drop)
         };
-        let watch = Watch::new(published.clone(), Arc::default(), Box::new(tell));
+        let watch = Watch::new(published.clone(), Box::new(tell));
         (watch, published, Manager(theirs))
     }
 

@@ -10,6 +10,7 @@ mod reason;
 mod recorder;
 mod stats;
 mod summary;
+mod turnover;
 
 use std::io;
 use std::time::Duration;
@@ -18,11 +19,13 @@ use crossbeam_utils::Backoff;
 
 use crate::counters::Counters;
 use crate::event::{MarkerKind, StageSum};
+use crate::latest::Latest;
 use crate::ring::{Inlet, Report};
-use crate::verdict::{Detection, Verdict};
+use crate::verdict::{Detection, InForce, Verdict};
 
 pub use dump::FeatureDump;
 use marks::Marks;
+pub use turnover::Turnover;
 
 pub use eve::EveWriter;
 pub use hub::{
@@ -103,30 +106,39 @@ pub struct Collector {
     turn: Vec<Verdict>,
     dequeued: u64,
     marks: Marks,
+    turnover: Turnover,
 }
 
 impl Collector {
     /// A collector of these rings, one for each worker.
     #[must_use]
-    pub fn new(inlets: Vec<Inlet>, taking: Taking) -> Self {
+    pub fn new(inlets: Vec<Inlet>, taking: Taking, turnover: Turnover) -> Self {
         let marks = Marks::of(inlets.len());
         let ended = vec![None; inlets.len()];
-        Self { inlets, taking, ended, turn: Vec::new(), dequeued: 0, marks }
+        Self { inlets, taking, ended, turn: Vec::new(), dequeued: 0, marks, turnover }
     }
 
     /// Collects until every worker has left.
-    pub fn run<'a>(mut self, detection: &Detection, sinks: Vec<&'a mut dyn Sink>) -> Collected<'a> {
+    pub fn run<'a>(
+        mut self,
+        mut in_force: Latest<InForce>,
+        sinks: Vec<&'a mut dyn Sink>,
+    ) -> Collected<'a> {
         let mut listeners: Vec<Listener<'_>> =
             sinks.into_iter().map(|sink| Listener { sink, failed: None, offered: 0 }).collect();
         for turn in 0.. {
             let mut idle = || listeners.iter_mut().for_each(Listener::flush);
             let more = match self.taking {
                 Taking::Turns => self.take_turn(turn, &mut idle),
-                Taking::Arrivals => self.take_arrivals(&mut idle),
+                Taking::Arrivals => self.take_arrivals(&mut in_force, &mut idle),
             };
+            // Asked after the verdicts were taken: whatever judged them is seen.
+            let judges = in_force.get();
             for verdict in &self.turn {
+                let detection = judges.by_version(verdict.detection);
                 listeners.iter_mut().for_each(|listener| listener.take(verdict, detection));
             }
+            self.turnover.settle(&self.inlets, &mut in_force);
             if let Some(stages) = self.marks.take() {
                 let mark =
                     |listener: &mut Listener<'_>| listener.mark(MarkerKind::Running, &stages);
@@ -161,7 +173,7 @@ impl Collector {
     }
 
     /// Takes what the workers have reported by now; waits a little when that is nothing. Returns whether there may be more.
-    fn take_arrivals(&mut self, idle: &mut dyn FnMut()) -> bool {
+    fn take_arrivals(&mut self, in_force: &mut Latest<InForce>, idle: &mut dyn FnMut()) -> bool {
         self.turn.clear();
         let mut wait = Wait::default();
         loop {
@@ -175,6 +187,7 @@ impl Collector {
                 });
                 return !finished;
             }
+            self.turnover.settle(&self.inlets, in_force);
             wait.a_little(idle);
         }
     }
@@ -325,7 +338,7 @@ mod tests {
         for turn in [0, 4, 5] {
             ahead.close_turn(turn, None);
         }
-        let mut collector = Collector::new(vec![first, second], Taking::Turns);
+        let mut collector = Collector::new(vec![first, second], Taking::Turns, Turnover::default());
         for turn in 0..=5 {
             other.close_turn(turn, None);
             assert!(collector.take_turn(turn, &mut || {}), "turn {turn}");

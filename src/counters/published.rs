@@ -16,6 +16,7 @@ pub struct Published {
     counters: Table<COUNTERS>,
     latency: Table<{ LATENCY_NANOS_BOUNDS.len() + 2 }>,
     beats: AtomicU64,
+    settled: AtomicU64,
 }
 
 /// What stands for the beats of a worker that has left.
@@ -82,13 +83,26 @@ impl Published {
 
     /// The worker is done: that it no longer moves is in order. Only the worker calls this.
     pub fn leave(&self) {
-        self.beats.store(LEFT, Ordering::Relaxed);
+        self.beats.store(LEFT, Ordering::Release);
+    }
+
+    /// No packet that was looked at with a detection of a lower number is on its way to this worker or waits in it, and none will be.
+    /// Only the worker calls this.
+    pub fn settle(&self, detection: u64) {
+        // Release: whoever sees it finds in the ring what was judged before.
+        self.settled.store(detection, Ordering::Release);
+    }
+
+    /// The number of the detection that this worker has moved on to, with all who hand packets over to it.
+    #[must_use]
+    pub fn settled(&self) -> u64 {
+        if self.has_left() { u64::MAX } else { self.settled.load(Ordering::Acquire) }
     }
 
     /// How often the worker's loop has turned.
     #[must_use]
     pub fn beats(&self) -> u64 {
-        self.beats.load(Ordering::Relaxed)
+        self.beats.load(Ordering::Acquire)
     }
 
     /// Whether the worker is done.

@@ -148,7 +148,7 @@ impl Inlet {
             if !digest.marks.has(Marks::TURN) {
                 return Some(digest.time);
             }
-            self.received = digest.time;
+            (self.received, self.detection) = (digest.time, digest.sequence);
             self.digests.pop().ok()?;
         }
     }
@@ -169,7 +169,7 @@ mod tests {
 
     /// A packet of `receiver`, told apart by its sequence number.
     fn packet(time: i64, sequence: u64) -> Digest {
-        Digest { time: at(time), sequence, marks: Marks::default(), ..Digest::turn(at(0)) }
+        Digest { time: at(time), sequence, marks: Marks::default(), ..Digest::turn(at(0), 0) }
     }
 
     /// All that an owner can take now: sequence number, time, and the first rule that was found.
@@ -242,6 +242,55 @@ mod tests {
         assert_eq!(take_all(&mut mesh[0]), (vec![], Gather::Waiting), "the first may have earlier");
         mesh[0].close();
         assert_eq!(take_all(&mut mesh[0]), (vec![(7, 1, 0)], Gather::End));
+    }
+
+    #[test]
+    fn an_owner_is_settled_when_it_has_taken_all_that_came_before_every_sender_moved_on() {
+        let mut mesh = mesh(2, PATIENT);
+        mesh[0].put(0, packet(10, 1), &Findings::default());
+        assert_eq!(mesh[0].end_turn(at(0)).packets, 1);
+        mesh[0].move_on(1);
+        mesh[0].advance(at(11));
+        assert_eq!(take_all(&mut mesh[0]), (vec![], Gather::Waiting));
+        assert_eq!(mesh[0].settled(), 0, "the other has not moved on");
+        mesh[1].move_on(1);
+        mesh[1].advance(at(9));
+        assert_eq!(take_all(&mut mesh[0]), (vec![], Gather::Waiting));
+        assert_eq!(mesh[0].settled(), 0, "a packet of before is not taken yet");
+        mesh[1].advance(at(11));
+        assert_eq!(take_all(&mut mesh[0]).0, [(1, 10, 0)]);
+        assert_eq!(
+            take_all(&mut mesh[1]),
+            (vec![], Gather::Waiting),
+            "owners of nothing hear it too"
+        );
+        assert_eq!((mesh[0].settled(), mesh[1].settled()), (1, 1));
+        mesh[1].close();
+        mesh[0].move_on(2);
+        assert_eq!(take_all(&mut mesh[0]), (vec![], Gather::Waiting));
+        assert_eq!(mesh[0].settled(), 2, "who has left hands over nothing");
+    }
+
+    #[test]
+    fn an_owner_without_room_hears_later_that_a_sender_moved_on() {
+        let mut mesh = mesh(1, PATIENT);
+        let mut time = 0;
+        while mesh[0].outlets[0].digests.slots() > 0 {
+            time += 1;
+            mesh[0].put(0, packet(time, 1), &Findings::default());
+            mesh[0].end_turn(at(time));
+            if mesh[0].outlets[0].digests.slots() == 1 {
+                // A turn is at least two.
+                mesh[0].move_on(1);
+            }
+        }
+        mesh[0].move_on(2);
+        mesh[0].advance(at(time + 1));
+        take_all(&mut mesh[0]);
+        assert!(mesh[0].settled() < 2, "there was no room to say it");
+        mesh[0].move_on(2);
+        take_all(&mut mesh[0]);
+        assert_eq!(mesh[0].settled(), 2);
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub struct Digest {
     pub destination: Address,
     /// Packet time as stated; the owner clamps it to be monotone per source.
     pub time: Timestamp,
-    /// The number of the frame.
+    /// The number of the frame; of a turn's mark, that of the newest detection that its sender has moved on to.
     pub sequence: u64,
     /// Length of the IP datagram, bytes.
     pub length: u32,
@@ -38,13 +38,13 @@ pub struct Digest {
 const _: () = assert!(size_of::<Digest>() == 64, "one digest, one cache line");
 
 impl Digest {
-    /// Not a packet: the mark of a turn that was received at this time.
-    pub(super) fn turn(received: Timestamp) -> Self {
+    /// Not a packet: the mark of a turn that was received at this time, by a sender that has moved on to the detection of this number.
+    pub(super) fn turn(received: Timestamp, detection: u64) -> Self {
         Self {
             source: Address::default(),
             destination: Address::default(),
             time: received,
-            sequence: 0,
+            sequence: detection,
             length: 0,
             wire_length: 0,
             source_port: 0,
@@ -117,6 +117,8 @@ impl Marks {
     pub const TURN: Self = Self(8);
     /// The fields of the ports hold ICMP type and code.
     pub const ICMP: Self = Self(16);
+    /// The packet was looked at with a detection of an odd number ([`InForce::number`](crate::verdict::InForce::number)).
+    pub const ODD_DETECTION: Self = Self(32);
 
     /// Whether all bits of `other` are set.
     #[must_use]
@@ -128,6 +130,18 @@ impl Marks {
     #[must_use]
     pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// The bits that are set in both.
+    #[must_use]
+    pub const fn only(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// These without the bits of `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
     }
 }
 

@@ -55,7 +55,9 @@ pub fn mesh(workers: usize, order: Order) -> Vec<Handover> {
     }
     let gathering = Gathering::of(workers, order);
     let ends = outlets.into_iter().zip(inlets).zip(gathering);
-    ends.map(|((outlets, inlets), gathering)| Handover { outlets, inlets, gathering }).collect()
+    let one =
+        |((outlets, inlets), gathering)| Handover { outlets, inlets, gathering, moved_on_to: 0 };
+    ends.map(one).collect()
 }
 
 /// One worker's ends of the mesh.
@@ -64,6 +66,8 @@ pub struct Handover {
     outlets: Vec<Outlet>,
     inlets: Vec<Inlet>,
     gathering: Gathering,
+    /// The number of the detection that all owners were told this worker has moved on to, or will be told with its next turn.
+    moved_on_to: u64,
 }
 
 /// What one owner keeps to take digests in their order.
@@ -131,6 +135,31 @@ impl Handover {
         if let Gathering::ByTime(by_time) = &self.gathering {
             by_time.advance(horizon);
         }
+    }
+
+    /// Says that this worker will hand over no packet any more that was looked at with a detection of a lower number. An owner with a
+    /// full ring is told another time: call it again.
+    pub fn move_on(&mut self, detection: u64) {
+        if self.moved_on_to == detection {
+            return;
+        }
+        let by_time = self.is_by_time();
+        let mut told = true;
+        for outlet in &mut self.outlets {
+            told &= outlet.move_on(detection, by_time);
+        }
+        if told {
+            self.moved_on_to = detection;
+        }
+    }
+
+    /// The number of the detection that all senders have moved on to, as far as this owner has taken what they handed over. Senders that
+    /// have left need none.
+    #[must_use]
+    pub fn settled(&self) -> u64 {
+        let waits = |inlet: &&Inlet| !(inlet.digests.is_abandoned() && inlet.digests.is_empty());
+        let waiting = self.inlets.iter().filter(waits);
+        waiting.map(|inlet| inlet.detection).min().unwrap_or(u64::MAX)
     }
 
     /// Takes the next turn, in the order of the frames, if it is there.
@@ -278,9 +307,10 @@ fn ring(slots: usize) -> (Outlet, Inlet) {
         turn: Vec::with_capacity(TURN_DIGESTS_MAX),
         turn_findings: Vec::with_capacity(TURN_DIGESTS_MAX),
         towards: 0,
+        detection: 0,
     };
     let received = Timestamp::EPOCH;
-    (outlet, Inlet { digests: digests_out, findings: findings_out, received })
+    (outlet, Inlet { digests: digests_out, findings: findings_out, received, detection: 0 })
 }
 
 /// The way to one owner.
@@ -292,6 +322,8 @@ struct Outlet {
     turn_findings: Vec<Findings>,
     /// How many digests of the turn are copies for the owner of a destination.
     towards: u64,
+    /// The number of the detection that this sender has moved on to.
+    detection: u64,
 }
 
 impl Outlet {
@@ -305,12 +337,26 @@ impl Outlet {
         }
     }
 
+    /// Returns whether the owner knows, or will with the next turn.
+    fn move_on(&mut self, detection: u64, by_time: bool) -> bool {
+        if self.detection < detection {
+            // Where owners go by turns, every turn ends with a mark. Where they go by time, there may never be a turn for this owner.
+            let told =
+                !by_time || self.digests.push(Digest::turn(Timestamp::EPOCH, detection)).is_ok();
+            if told {
+                self.detection = detection;
+            }
+            return told;
+        }
+        true
+    }
+
     fn flush(&mut self, received: Timestamp, by_time: bool) -> TurnHanded {
         let (packets, towards) = (self.turn.len() as u64 - self.towards, self.towards);
         if by_time && self.turn.is_empty() {
             return TurnHanded::default();
         }
-        let mark = [Digest::turn(received)];
+        let mark = [Digest::turn(received, self.detection)];
         let handed = if by_time { self.send(&mark, &[]) } else { self.send(&[], &mark) };
         let handed = if handed {
             TurnHanded { packets, towards, ..TurnHanded::default() }
@@ -343,6 +389,8 @@ struct Inlet {
     findings: Consumer<Findings>,
     /// When the turn at the head of the ring was received, where turns begin with a mark.
     received: Timestamp,
+    /// The number of the detection that the sender had moved on to when it sent the last mark that was taken.
+    detection: u64,
 }
 
 impl Inlet {
@@ -351,6 +399,7 @@ impl Inlet {
         for _ in 0..TURN_DIGESTS_MAX {
             let digest = self.digests.pop().ok()?;
             if digest.marks.has(Marks::TURN) {
+                self.detection = digest.sequence;
                 return Some(digest.time);
             }
             if digest.marks.has(Marks::FINDINGS) {
@@ -372,7 +421,7 @@ mod tests {
     use super::*;
 
     fn digest(sequence: u64) -> Digest {
-        Digest { sequence, marks: Marks::default(), ..Digest::turn(Timestamp::EPOCH) }
+        Digest { sequence, marks: Marks::default(), ..Digest::turn(Timestamp::EPOCH, 0) }
     }
 
     fn finding(rule: u16) -> Findings {

@@ -3,7 +3,23 @@
 use std::fmt;
 
 use super::page::Page;
+use crate::api::Reloads;
 use crate::verdict::Detection;
+
+pub(super) fn reloads(page: &mut Page<'_>, reloads: &Reloads) -> fmt::Result {
+    let Reloads { since: _, replaced, unchanged, refused, fault } = reloads;
+    let results = [("replaced", *replaced), ("unchanged", *unchanged), ("refused", *refused)];
+    page.counters(
+        "phantomnet_detection_reloads_total",
+        "What reloads came to",
+        results.map(|(result, count)| ([("result", result)], count)),
+    )?;
+    page.gauge(
+        "phantomnet_detection_reload_fault",
+        "1 while the last reload was refused: the detection before it judges",
+        u64::from(fault.is_some()),
+    )
+}
 
 pub(super) fn encode(page: &mut Page<'_>, detection: &Detection) -> fmt::Result {
     let model = detection.model();

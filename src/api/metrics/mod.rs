@@ -105,7 +105,8 @@ impl Collector for Snapshot {
         writer::batches(page, &writer)?;
         writer::spool(page, &writer)?;
         writer::store(page, &writer)?;
-        detection::encode(page, &self.live.detection.current())?;
+        detection::encode(page, &self.live.detection())?;
+        detection::reloads(page, &self.live.reloads.read())?;
         serving::encode(page, &self.live, &self.requests.snapshot())?;
         process::encode(page)
     }

@@ -25,7 +25,7 @@ pub(super) async fn analyze_traffic(
     let all = EventFilter::default();
     let page =
         shared.store.ask(async |queries| queries.events(&all, None, TRAFFIC_ROWS).await).await?;
-    Ok(Json(Traffic::of(&page.rows, &shared.live.detection.current())))
+    Ok(Json(Traffic::of(&page.rows, &shared.live.detection())))
 }
 
 /// Events, newest first. All filters hold together.
@@ -44,7 +44,7 @@ pub(super) async fn list_events(
         .store
         .ask(async |queries| queries.events(&asked.filter, asked.after, asked.limit).await)
         .await?;
-    let detection = shared.live.detection.current();
+    let detection = shared.live.detection();
     let events = page.rows.iter().map(|event| ShownEvent::of(event, &detection)).collect();
     Ok(Json(EventList { events, next: asked.next(page.next.as_ref()) }))
 }
@@ -62,7 +62,7 @@ pub(super) async fn show_event(
     shared: Data<Shared>,
 ) -> Result<Json<WholeEvent>, Problem> {
     let stored = find(&shared, &id).await?;
-    Ok(Json(WholeEvent::of(&stored, &shared.live.detection.current())))
+    Ok(Json(WholeEvent::of(&stored, &shared.live.detection())))
 }
 
 /// Why an event has its verdict: the three parts, the floor, each feature's share of the score, and what would make it SAFE.
@@ -78,7 +78,7 @@ pub(super) async fn explain_event(
     shared: Data<Shared>,
 ) -> Result<Json<ShownExplanation>, Problem> {
     let stored = find(&shared, &id).await?;
-    Ok(Json(ShownExplanation::of(&stored, &shared.live.detection.current())))
+    Ok(Json(ShownExplanation::of(&stored, &shared.live.detection())))
 }
 
 /// The event of that name.

@@ -61,7 +61,7 @@ pub(super) async fn label_event(
         return Err(unknown());
     }
     let stored = find(&shared, &id).await?;
-    Ok(Json(WholeEvent::of(&stored, &shared.live.detection.current())))
+    Ok(Json(WholeEvent::of(&stored, &shared.live.detection())))
 }
 
 /// When people speak, by the wall clock. Whole microseconds, so that every store keeps the same moment.

@@ -62,7 +62,7 @@ pub(super) async fn show_model(
     request: HttpRequest,
     shared: Data<Shared>,
 ) -> HttpResponse {
-    tagged_json(&request, &ShownModel::from(&*shared.live.detection.current()))
+    tagged_json(&request, &ShownModel::from(&*shared.live.detection()))
 }
 
 /// The frozen schema of the features.
@@ -87,6 +87,6 @@ pub(super) async fn score_rows(
     body: Table<FeatureRows>,
     shared: Data<Shared>,
 ) -> Json<ScoredRows> {
-    let detection = shared.live.detection.current();
+    let detection = shared.live.detection();
     Json(ScoredRows::of(detection.model(), &body.0.vectors()))
 }

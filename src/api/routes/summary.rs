@@ -35,7 +35,7 @@ pub(super) async fn show_stats(
             queries.stats(span.from, span.to).await
         })
         .await?;
-    let decoys = shared.live.detection.current().decoys().all().len();
+    let decoys = shared.live.detection().decoys().all().len();
     Ok(Json(SensorStats::of(span, &stored, &shared.live.collector.read(), decoys)))
 }
 

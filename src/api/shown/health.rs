@@ -134,6 +134,10 @@ struct ModelHealth {
     name: String,
     sha256: String,
     detection_version: String,
+    /// When it was loaded, with the rules, intelligence and policy beside it.
+    since: String,
+    /// What the last reload was refused for, while the old one judges on; null when nothing was wrong.
+    reload_fault: Option<String>,
 }
 
 /// Whether the store answers readers.
@@ -148,13 +152,17 @@ impl Health {
     pub(in super::super) fn of(live: &Live, database: Database) -> Self {
         let (capture, writer) = (live.capture.read(), live.writer.read());
         let collector = live.collector.read();
-        let detection = live.detection.current();
+        let detection = live.detection();
+        let reloads = live.reloads.read();
         let unaccounted =
             collector.unaccounted.max(collector.totals.unaccounted()).max(writer.unaccounted());
         let mut problems = Problems::default();
         problems.of_capture(&capture);
         problems.of_store(&database, &writer);
         problems.of_workers(live);
+        if let Some(fault) = &reloads.fault {
+            problems.add(HealthStatus::Degraded, format!("the last reload was refused: {fault}"));
+        }
         if unaccounted > 0 || collector.violations > 0 {
             let text =
                 format!("{unaccounted} packets or verdicts do not add up between the stages");
@@ -176,6 +184,8 @@ impl Health {
                 name: detection.model().about().name.clone(),
                 sha256: detection.model().sha256().to_owned(),
                 detection_version: version_text(detection.version()),
+                since: reloads.since.to_string(),
+                reload_fault: reloads.fault,
             },
         }
     }

@@ -179,7 +179,7 @@ impl<P: Past> Body<P> {
     fn show_event(&self, out: &mut String, event: &Event) {
         if self.filter.admits(event) {
             let source = &self.source;
-            let detection = source.live.detection.current();
+            let detection = source.live.detection();
             let json = (source.event_json)(self.position.epoch, event, &detection);
             frames::verdict(out, self.position, &json);
         }

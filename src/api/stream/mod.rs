@@ -228,7 +228,8 @@ pub struct Distribution {
 pub struct StreamNotice {
     /// When, RFC 3339.
     pub time: String,
-    /// What happened: `store_away`, `store_back`, `spool_full`, `capture_ended`, `detection_replaced`, `stopping`.
+    /// What happened: `store_away`, `store_back`, `spool_full`, `capture_lost`, `capture_back`, `capture_ended`,
+    /// `detection_replaced`, `reload_refused`, `stopping`.
     pub kind: String,
     /// The same in words.
     pub text: String,

@@ -30,13 +30,15 @@ pub enum NoticeKind {
     CaptureEnded,
     /// Another model, other rules, intelligence, decoys or policy judge from now on.
     DetectionReplaced,
+    /// What was to be reloaded is wrong: what judged goes on.
+    ReloadRefused,
     /// The sensor stops.
     Stopping,
 }
 
 impl NoticeKind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::StoreAway,
         Self::StoreBack,
         Self::SpoolFull,
@@ -44,6 +46,7 @@ impl NoticeKind {
         Self::CaptureBack,
         Self::CaptureEnded,
         Self::DetectionReplaced,
+        Self::ReloadRefused,
         Self::Stopping,
     ];
 
@@ -58,6 +61,7 @@ impl NoticeKind {
             Self::CaptureBack => "capture_back",
             Self::CaptureEnded => "capture_ended",
             Self::DetectionReplaced => "detection_replaced",
+            Self::ReloadRefused => "reload_refused",
             Self::Stopping => "stopping",
         }
     }
