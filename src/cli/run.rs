@@ -89,8 +89,8 @@ impl Run {
             output::print_to_stderr(&format!("phantomnet: listening on http://{address}\n"));
         }
         let watchdog = Watchdog::start(appliance.live().workers.clone())?;
-        let stay = || {
-            if self.stay {
+        let stay = |all_well| {
+            if self.stay && all_well {
                 interrupt.wait();
             }
             watchdog.stopping();
