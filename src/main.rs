@@ -10,7 +10,7 @@ use phantomnet::cli::{self, Arguments};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    cli::die_of_any_panic_but_the_servers();
+    cli::die_of_panics();
     match cli::run(Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.explain(),

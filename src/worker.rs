@@ -90,6 +90,15 @@ pub enum WhenFull {
     Count,
 }
 
+/// How a worker stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaving {
+    /// It has judged all it owns.
+    InOrder,
+    /// A bug has stopped it in the middle of a turn.
+    Panicked,
+}
+
 /// What is left of a worker that has stopped.
 #[derive(Debug)]
 pub struct Finished<S> {
@@ -140,8 +149,7 @@ impl<S: FrameSource> Worker<S> {
     }
 
     /// Takes turns until there is nothing left to receive and nothing left to judge.
-    #[must_use]
-    pub fn run(mut self) -> Finished<S> {
+    pub fn run(&mut self) {
         let idle = Backoff::new();
         loop {
             self.published.beat();
@@ -161,9 +169,19 @@ impl<S: FrameSource> Worker<S> {
                 Gather::Waiting => idle.snooze(),
             }
         }
+    }
+
+    /// Lets go of everything but what it has done, so that owners, receivers and the collector see that it is gone.
+    ///
+    /// The counters of a worker that has panicked are those of that moment: what it held shows as sums that do not hold.
+    #[must_use]
+    pub fn leave(self, how: Leaving) -> Finished<S> {
         let counters = self.counters_now();
         self.published.publish(&counters, &self.latency_published);
-        self.published.leave();
+        match how {
+            Leaving::InOrder => self.published.leave(),
+            Leaving::Panicked => self.published.die(),
+        }
         Finished { source: self.source, counters, latency: self.latency }
     }
 

@@ -111,6 +111,16 @@ impl Sensor {
     }
 }
 
+impl Drop for Sensor {
+    /// A test that failed leaves nothing running.
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            drop(self.child.kill());
+            drop(self.child.wait());
+        }
+    }
+}
+
 /// What a sensor leaves.
 pub(crate) struct Stopped {
     /// What it has judged.

@@ -18,6 +18,7 @@ mod architecture; // who imports whom, what the data path does without, how file
 mod capture; // captures of others, and other programs on captures written here
 mod cli; // what each command refuses, and how it says so
 mod corpus; // real captures through the whole data path, against the oracle
+mod crew; // a worker panics: the others end in order, the loss is stated
 mod decode; // real frames, and another decoder
 mod detection; // one snapshot, one version, replaced whole or not at all
 mod doctor; // a box, a port and a tap with something wrong, and the command that mends it

@@ -14,7 +14,7 @@ use phantomnet::ring;
 use phantomnet::synth::{Attack, GeneratedFrames, Plan};
 use phantomnet::time::Timestamp;
 use phantomnet::verdict::InForce;
-use phantomnet::worker::{Parts, WhenFull, Worker};
+use phantomnet::worker::{Leaving, Parts, WhenFull, Worker};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Stats, StatsAlloc};
 
 #[global_allocator]
@@ -74,7 +74,7 @@ fn a_worker_allocates_nothing_after_its_first_turns() {
         Publisher::new(InForce::first(setup::load_detection(&config, Timestamp::EPOCH).unwrap()));
     let placement = Placement::new(params.keyer, 1);
     let (outlet, mut inlet) = ring::reports(1 << 18);
-    let worker = Worker::new(Parts {
+    let mut worker = Worker::new(Parts {
         source: prepared(),
         handover: handover::mesh(1, handover::Order::Turns).pop().unwrap(),
         owner: Owner::new(0, placement, &params.owner),
@@ -84,7 +84,8 @@ fn a_worker_allocates_nothing_after_its_first_turns() {
         published: Arc::default(),
         started: Instant::now(),
     });
-    let finished = worker.run();
+    worker.run();
+    let finished = worker.leave(Leaving::InOrder);
     assert_eq!(
         finished.counters.scored,
         40_000 - finished.counters.not_ip,

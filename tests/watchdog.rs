@@ -73,6 +73,11 @@ impl Service {
         }
     }
 
+    /// Waits for its end.
+    pub(crate) fn ends(&mut self) -> std::process::ExitStatus {
+        self.sensor.wait().unwrap()
+    }
+
     /// Hears messages until this one.
     #[track_caller]
     pub(crate) fn hears_at_last(&self, wanted: &str) -> Vec<String> {

@@ -41,10 +41,7 @@ struct Hand {
 
 impl Dealer {
     /// Deals everything that `source` has. Waits for workers that have no empty batch; ends early when one of them left.
-    ///
-    /// Returns the number of frames dealt.
-    pub fn run<S: FrameSource>(mut self, source: &mut S) -> u64 {
-        let mut frames = 0;
+    pub fn run<S: FrameSource>(mut self, source: &mut S) {
         let workers = self.hands.len();
         for turn in 0.. {
             let Some(hand) = self.hands.get_mut(turn % workers) else { break };
@@ -52,6 +49,8 @@ impl Dealer {
             let backoff = Backoff::new();
             let received = loop {
                 match source.receive(&mut batch) {
+                    // The frames that are to come may be far away.
+                    Received::Nothing if self.hands.iter().any(Hand::is_left) => return,
                     Received::Nothing if backoff.is_completed() => std::thread::sleep(WAIT),
                     Received::Nothing => backoff.snooze(),
                     received => break received,
@@ -60,22 +59,26 @@ impl Dealer {
             if received == Received::End {
                 break;
             }
-            frames += batch.len() as u64;
+            let Some(hand) = self.hands.get_mut(turn % workers) else { break };
             if hand.full.push(batch).is_err() {
                 break;
             }
         }
-        frames
     }
 }
 
 impl Hand {
+    /// Whether its worker is gone.
+    fn is_left(&self) -> bool {
+        self.empty.is_abandoned()
+    }
+
     fn wait_for_empty(&mut self) -> Option<Box<Batch>> {
         let backoff = Backoff::new();
         loop {
             match self.empty.pop() {
                 Ok(batch) => return Some(batch),
-                Err(_) if self.empty.is_abandoned() => return None,
+                Err(_) if self.is_left() => return None,
                 Err(_) if backoff.is_completed() => std::thread::park_timeout(WAIT),
                 Err(_) => backoff.snooze(),
             }
@@ -139,7 +142,12 @@ mod tests {
     #[test]
     fn every_worker_gets_every_nth_turn_and_nothing_is_left_over() {
         let (dealer, mut hands) = deal(3);
-        let reader = std::thread::spawn(move || dealer.run(&mut Few { left: 100, turn: 0 }));
+        let deal = move || {
+            let mut few = Few { left: 100, turn: 0 };
+            dealer.run(&mut few);
+            few.turn
+        };
+        let reader = std::thread::spawn(deal);
         let mut turns = vec![Vec::new(); 3];
         let mut batch = Batch::new();
         let mut ended = [false; 3];
@@ -152,9 +160,27 @@ mod tests {
                 }
             }
         }
-        assert_eq!(reader.join().unwrap(), 200);
+        assert_eq!(reader.join().unwrap(), 100);
         for (worker, turns) in turns.iter().enumerate() {
             assert_eq!(turns, &(0..100).filter(|t| t % 3 == worker as u64).collect::<Vec<_>>());
         }
+    }
+
+    /// Waits for frames that never come.
+    struct Silent;
+
+    impl FrameSource for Silent {
+        fn receive(&mut self, _: &mut Batch) -> Received {
+            Received::Nothing
+        }
+    }
+
+    #[test]
+    fn a_dealer_that_waits_for_frames_ends_when_any_worker_leaves() {
+        let (dealer, mut hands) = deal(2);
+        let reader = std::thread::spawn(move || dealer.run(&mut Silent));
+        drop(hands.pop());
+        reader.join().unwrap();
+        assert_eq!(hands[0].receive(&mut Batch::new()), Received::End);
     }
 }

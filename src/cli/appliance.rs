@@ -178,13 +178,14 @@ impl Appliance {
     }
 
     /// Sends everything that `source` has through the data path into the store, and to `others`. `afterwards` is called when the
-    /// last verdict was taken, while the server still answers; `fault_of` says what went wrong with the source.
+    /// last verdict was taken, while the server still answers, with whether no thread has panicked; `fault_of` says what went wrong with
+    /// the source.
     pub(super) fn run<S: FrameSource + Send>(
         self,
         source: S,
         others: Vec<&mut dyn Sink>,
         fault_of: impl FnOnce(&S) -> Option<String>,
-        afterwards: impl FnOnce(),
+        afterwards: impl FnOnce(bool),
     ) -> Ended<S> {
         let work = |path: &DataPath<'_>, sinks: Vec<&mut dyn Sink>| {
             sensor::run(source, path.detection, path.params, path.watched, sinks)
@@ -198,7 +199,7 @@ impl Appliance {
         work: impl FnOnce(&DataPath<'_>, Vec<&mut dyn Sink>) -> Replayed<S>,
         mut others: Vec<&mut dyn Sink>,
         fault_of: impl FnOnce(&S) -> Option<String>,
-        afterwards: impl FnOnce(),
+        afterwards: impl FnOnce(bool),
     ) -> Ended<S> {
         let Self { params, detection, mut recorder, writer, live, server, page, watched } = self;
         let mut sinks: Vec<&mut dyn Sink> = vec![&mut recorder];
@@ -208,10 +209,11 @@ impl Appliance {
         live.capture.change(|capture| {
             capture.running = false;
             capture.delivered = Some(replayed.delivered);
-            capture.fault = fault_of(&replayed.source);
+            let fault = fault_of(&replayed.source);
+            capture.fault = fault.or_else(|| replayed.deaths.first().map(ToString::to_string));
         });
         notice(&live, NoticeKind::CaptureEnded, "no more frames will come");
-        afterwards();
+        afterwards(replayed.deaths.is_empty());
         // The writer ends when nobody can send to it any more; as long as the server answers, it brings what waits to the store.
         drop(recorder);
         notice(&live, NoticeKind::Stopping, "the sensor stops");

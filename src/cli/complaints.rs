@@ -12,12 +12,15 @@ pub(super) fn complaints(replayed: &Replayed<Reader>) -> Vec<String> {
     lines
 }
 
-/// Sinks that failed, and sums that do not hold.
+/// Threads that panicked, sinks that failed, and sums that do not hold.
 pub(super) fn sums_and_sinks<S>(replayed: &Replayed<S>) -> Vec<String> {
-    let mut lines: Vec<String> = replayed.sink_errors.iter().map(ToString::to_string).collect();
+    let mut lines: Vec<String> =
+        replayed.deaths.iter().map(|death| format!("a bug: {death}")).collect();
+    lines.extend(replayed.sink_errors.iter().map(ToString::to_string));
     let broken = replayed.ledger().sums().into_iter().filter(|sum| sum.came != sum.accounted);
+    let whose = if replayed.deaths.is_empty() { "a bug" } else { "lost by the panic" };
     lines.extend(broken.map(|sum| {
-        format!("a bug: stage {} took {} and accounts for {}", sum.stage, sum.came, sum.accounted)
+        format!("{whose}: stage {} took {} and accounts for {}", sum.stage, sum.came, sum.accounted)
     }));
     lines
 }

@@ -81,7 +81,7 @@ impl Demo {
             self.speed.of_with_head_start(frames, Duration::from_secs(HISTORY_SECONDS.into())),
             interrupt,
         );
-        let ended = appliance.run(frames, Vec::new(), |_generated| None, || {});
+        let ended = appliance.run(frames, Vec::new(), |_generated| None, |_| {});
         let mut lines = ended.complaints();
         lines.extend(sums_and_sinks(&ended.replayed));
         let totals = ended.collector.totals;

@@ -121,7 +121,7 @@ fn give_up(
     others: Vec<&mut dyn Sink>,
     error: &dyn std::fmt::Display,
 ) -> Result<(), Failure> {
-    drop(appliance.run(NoFrames, others, |_| Some(error.to_string()), || ()));
+    drop(appliance.run(NoFrames, others, |_| Some(error.to_string()), |_| ()));
     Err(Failure::operation(error))
 }
 
@@ -251,9 +251,10 @@ fn judge<P: Port>(
     let (status_out, status) = channel();
     let mut last = Vec::new();
     let appliance_ended = thread::scope(|scope| {
+        let watching = (&shown, &watchdog);
         let watch = move || {
             // Nobody who would want to know is gone before.
-            drop(status_out.send(watch(capture, &shown, interrupt, &end)));
+            drop(status_out.send(watch(capture, watching, interrupt, &end)));
         };
         let watching = thread::Builder::new().name("capture".to_owned()).spawn_scoped(scope, watch);
         watching.map_err(|error| Failure::operation(format!("thread capture: {error}")))?;
@@ -265,12 +266,17 @@ fn judge<P: Port>(
             let DataPath { detection, params, watched } = *path;
             sensor::run_queues(sources, live, detection, params, watched, sinks, before)
         };
-        Ok(appliance.run_as(work, others, |_| None, || watchdog.stopping()))
+        Ok(appliance.run_as(work, others, |_| None, |_| watchdog.stopping()))
     })?;
     tell_what_became_of_frames(&last, appliance_ended.replayed.delivered);
     let mut lines = appliance_ended.complaints();
     lines.extend(sums_and_sinks(&appliance_ended.replayed));
-    lines.extend(unexplained(&stages(&last, appliance_ended.replayed.delivered)));
+    let whose = if appliance_ended.replayed.deaths.is_empty() {
+        "the kernel counts the others nowhere"
+    } else {
+        "the others lay in the rings of a worker that panicked"
+    };
+    lines.extend(unexplained(&stages(&last, appliance_ended.replayed.delivered), whose));
     fail_on(lines)
 }
 
@@ -281,10 +287,11 @@ fn last_status(ended: &Sender<()>, status: &Receiver<Vec<QueueStatus>>) -> Vec<Q
     status.recv().unwrap_or_default()
 }
 
-/// Watches over the interface until the workers have ended, and stops the capture when the sensor is told to end.
+/// Watches over the interface until the workers have ended, and stops the capture when the sensor is told to end, or a worker has
+/// panicked: what comes on its queues is nobody's then, and what the others hold is to be stored.
 fn watch(
     mut capture: Capture,
-    live: &api::Live,
+    (live, watchdog): (&api::Live, &Watchdog),
     interrupt: &Interrupt,
     end: &Receiver<()>,
 ) -> Vec<QueueStatus> {
@@ -293,8 +300,12 @@ fn watch(
     let mut stopped = false;
     state.show(&mut capture, &live.capture);
     loop {
-        if interrupt.was_asked() && !stopped {
+        let died = live.workers.iter().any(|worker| worker.has_died());
+        if (interrupt.was_asked() || died) && !stopped {
             stopped = true;
+            if died {
+                watchdog.stopping();
+            }
             capture.stop();
         }
         if looked.elapsed() >= LOOK_AT_INTERFACE_EVERY && !stopped {
@@ -430,11 +441,11 @@ fn stages(queues: &[QueueStatus], taken: u64) -> Vec<StageSum> {
     ]
 }
 
-fn unexplained(stages: &[StageSum]) -> Vec<String> {
+fn unexplained(stages: &[StageSum], whose: &str) -> Vec<String> {
     let broken = stages.iter().filter(|stage| stage.came != stage.accounted);
     let line = |stage: &StageSum| {
         format!(
-            "stage {} took {} frames and accounts for {}: the kernel counts the others nowhere",
+            "stage {} took {} frames and accounts for {}: {whose}",
             stage.stage, stage.came, stage.accounted
         )
     };

@@ -104,11 +104,19 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-/// Makes a panic the end of the process, unless it is in a thread of the HTTP server: a request that hits a bug costs its
-/// connection, but a sensor that goes on without one of its workers would be blind and look well.
-pub fn die_of_any_panic_but_the_servers() {
+/// Makes a panic the end of the process, unless it is in a thread of the HTTP server, where a request that hits a bug costs its
+/// connection, or in one of the data path: a sensor that went on without one of its workers would be blind and look well, so it ends,
+/// but in order, with what the others hold.
+pub fn die_of_panics() {
     let tell = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
+        if crate::sensor::will_be_caught(panic) {
+            // It is logged where it is caught, without the way to it.
+            if std::env::var_os("RUST_BACKTRACE").is_some() {
+                tell(panic);
+            }
+            return;
+        }
         tell(panic);
         let thread = std::thread::current();
         let serves = thread

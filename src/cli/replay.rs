@@ -116,7 +116,7 @@ impl Replay {
                     attended: Attended::Replay,
                     when_full: WhenFull::Wait,
                 })?;
-                let ended = appliance.run(frames, sinks, |_told_at_the_end| None, || {});
+                let ended = appliance.run(frames, sinks, |_told_at_the_end| None, |_| {});
                 let stored = Stored { complaints: ended.complaints(), events: ended.events() };
                 (ended.replayed, stored)
             }

@@ -100,8 +100,8 @@ impl Run {
             watched: appliance.watched().clone(),
             live: appliance.live().clone(),
         })?;
-        let stay = || {
-            if self.stay {
+        let stay = |all_well| {
+            if self.stay && all_well {
                 interrupt.wait();
             }
             watchdog.stopping();

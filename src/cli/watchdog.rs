@@ -2,7 +2,8 @@
 //!
 //! The manager's watchdog is fed by the workers' heartbeats. The thread here only looks at them: when one worker has not moved
 //! since the last look, it feeds nothing, and the manager ends the process and starts another. A sensor that goes on without one
-//! of its workers would be blind and look well. Without a manager (`NOTIFY_SOCKET` is not set) there is no thread.
+//! of its workers would be blind and look well. A worker that has panicked never moves again: should the others not come to an end, the
+//! manager ends them too. Without a manager (`NOTIFY_SOCKET` is not set) there is no thread.
 
 use std::io;
 use std::sync::Arc;
@@ -57,7 +58,7 @@ impl Watchdog {
         Ok(Self(Some(Watching { stopping, thread })))
     }
 
-    /// Says that the sensor stops; the workers have left.
+    /// Says that the sensor stops: the workers have left, or one has panicked. Said once, however often it is told.
     pub(super) fn stopping(&self) {
         if let Some(watching) = &self.0 {
             // A thread that is gone has nobody to tell.
@@ -83,6 +84,8 @@ struct Watch {
     workers: Vec<Watched>,
     /// Whether the manager knows that the sensor runs.
     is_ready: bool,
+    /// Whether it knows that the sensor stops, so that it sets a limit to that.
+    is_stopping: bool,
     tell: Tell,
 }
 
@@ -101,14 +104,16 @@ impl Watched {
     fn has_moved(&mut self) -> bool {
         let before = self.beats;
         self.look();
-        self.beats != before || self.published.has_left()
+        let alive = !self.published.has_died();
+        alive && (self.beats != before || self.published.has_left())
     }
 }
 
 impl Watch {
     fn new(workers: Vec<Arc<Published>>, tell: Tell) -> Self {
         let watched = |published| Watched { published, beats: 0 };
-        Self { workers: workers.into_iter().map(watched).collect(), is_ready: false, tell }
+        let workers = workers.into_iter().map(watched).collect();
+        Self { workers, is_ready: false, is_stopping: false, tell }
     }
 
     fn run(mut self, period: Duration, told: &Receiver<Stopping>) {
@@ -154,11 +159,20 @@ impl Watch {
     }
 
     fn stop(&mut self) {
+        if std::mem::replace(&mut self.is_stopping, true) {
+            return;
+        }
         if !self.is_ready {
             // It was, if only for a moment: a capture of a few packets. Who never was has failed, for the manager.
             self.begin();
         }
-        self.say(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
+        let died: Vec<usize> = (0..)
+            .zip(&self.workers)
+            .filter_map(|(number, worker)| worker.published.has_died().then_some(number))
+            .collect();
+        let why =
+            if died.is_empty() { String::new() } else { format!(": workers {died:?} panicked") };
+        self.say(&[NotifyState::Stopping, NotifyState::Status(&format!("stopping{why}"))]);
     }
 
     /// A line for `systemctl status`.
@@ -268,6 +282,25 @@ mod tests {
         watch.look();
         watch.look();
         assert_eq!(manager.hears(), ["WATCHDOG=1", "WATCHDOG=1"]);
+    }
+
+    #[test]
+    fn a_worker_that_has_panicked_is_never_vouched_for_and_the_manager_is_told_once_that_the_sensor_stops()
+     {
+        let (mut watch, workers, manager) = watch(2);
+        workers.iter().for_each(|worker| worker.beat());
+        watch.look();
+        assert_eq!(manager.hears(), ["READY=1"]);
+        workers[1].die();
+        watch.stop();
+        let heard = manager.messages();
+        assert_eq!(heard, ["STOPPING=1", "STATUS=stopping: workers [1] panicked"]);
+        workers[0].beat();
+        watch.look();
+        workers[0].leave();
+        watch.look();
+        watch.stop();
+        assert!(manager.hears().is_empty(), "a drain that hangs is not kept alive");
     }
 
     #[test]

@@ -22,6 +22,9 @@ pub struct Published {
 /// What stands for the beats of a worker that has left.
 const LEFT: u64 = u64::MAX;
 
+/// What stands for the beats of a worker that has panicked.
+const DIED: u64 = u64::MAX - 1;
+
 /// Upper bounds of the buckets of the time from a frame's receipt to its verdict in the ring, nanoseconds.
 pub const LATENCY_NANOS_BOUNDS: [u64; 20] = [
     1_000,
@@ -99,6 +102,11 @@ impl Published {
         if self.has_left() { u64::MAX } else { self.settled.load(Ordering::Acquire) }
     }
 
+    /// The worker has panicked: nobody takes what comes to it. Only the worker calls this.
+    pub fn die(&self) {
+        self.beats.store(DIED, Ordering::Relaxed);
+    }
+
     /// How often the worker's loop has turned.
     #[must_use]
     pub fn beats(&self) -> u64 {
@@ -109,6 +117,12 @@ impl Published {
     #[must_use]
     pub fn has_left(&self) -> bool {
         self.beats() == LEFT
+    }
+
+    /// Whether the worker has panicked.
+    #[must_use]
+    pub fn has_died(&self) -> bool {
+        self.beats() == DIED
     }
 
     /// What was published last.
@@ -230,5 +244,15 @@ mod tests {
         assert!(!published.has_left());
         published.leave();
         assert!(published.has_left());
+        assert!(!published.has_died());
+    }
+
+    #[test]
+    fn a_worker_that_has_died_has_not_left() {
+        let published = Published::default();
+        published.beat();
+        published.die();
+        assert!(published.has_died());
+        assert!(!published.has_left());
     }
 }

@@ -120,6 +120,8 @@ impl From<InterfaceStatus> for InterfaceHealth {
 #[derive(Debug, Serialize, ToSchema)]
 struct WorkerHealth {
     worker: usize,
+    /// `working`, `ended` (it has judged all it owned) or `panicked`.
+    state: &'static str,
     /// Frames taken.
     taken: u64,
     /// Packets judged.
@@ -255,10 +257,16 @@ impl Problems {
 }
 
 impl Problems {
-    /// What came faster than it was judged, or collected.
+    /// Workers that are no more, and what came faster than it was judged, or collected.
     fn of_workers(&mut self, live: &Live) {
         let (mut packets, mut verdicts) = (0, 0);
-        for worker in &live.workers {
+        for (number, worker) in live.workers.iter().enumerate() {
+            if worker.has_died() {
+                let text = format!(
+                    "worker {number} panicked: what it held is lost, the others end in order"
+                );
+                self.add(HealthStatus::Error, text);
+            }
             let counters = worker.counters();
             packets += counters.handover_full;
             verdicts += counters.ring_full.iter().sum::<u64>();
@@ -298,6 +306,13 @@ impl WorkerHealth {
         let counters = published.counters();
         Self {
             worker,
+            state: if published.has_died() {
+                "panicked"
+            } else if published.has_left() {
+                "ended"
+            } else {
+                "working"
+            },
             taken: counters.taken,
             judged: counters.scored,
             ring_full: counters.ring_full.iter().sum(),

@@ -89,7 +89,7 @@ fn open(facts: &Facts) -> u64 {
     }
 }
 
-/// Packets and verdicts that were lost before the recorder, because a queue was full: known when everything has stopped.
+/// Packets and verdicts that were lost before the recorder, because a queue was full or a worker panicked: known when everything has stopped.
 fn unrecorded(facts: &Facts) -> u64 {
     let Some(end) = last(facts).filter(|marker| marker.kind == MarkerKind::End) else { return 0 };
     let came = |stage| end.stages.iter().find(|sum| &*sum.stage == stage).map(|sum| sum.came);

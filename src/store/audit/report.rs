@@ -50,8 +50,8 @@ pub struct EpochAudit {
     pub pruned: Sums,
     /// Events that are there more than once.
     pub doubled: u64,
-    /// Packets and verdicts that were lost before the recorder because a queue was full, of an epoch that ended in order; the store can
-    /// hold nothing of them. What another one lost there its metrics said.
+    /// Packets and verdicts that were lost before the recorder because a queue was full or a worker panicked, of an epoch that ended in
+    /// order; the store can hold nothing of them. What another one lost there its metrics said.
     pub unrecorded: u64,
     /// Packets (and verdicts about victims) in events that were open at the last marker of an epoch which has not ended. If it died,
     /// they are lost.
@@ -126,7 +126,7 @@ impl EpochAudit {
             line(
                 text,
                 format_args!(
-                    "  unrecorded   {unrecorded} packets and verdicts, lost before the recorder: a queue was full"
+                    "  unrecorded   {unrecorded} packets and verdicts, lost before the recorder: a queue was full, or a worker panicked"
                 ),
             );
         }

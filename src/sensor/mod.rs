@@ -8,6 +8,12 @@
 //!
 //! They stop in that order from the left: the source of frames ends, each worker judges what it still owns, the collector
 //! takes what is left in the rings.
+//!
+//! A worker or the dealer that panics ends alone. Owners no longer wait for it, receivers see that nobody takes what they hand to it; who
+//! has the frames under control sees it in what the worker publishes, and lets no more come. What it held shows at the end as sums that do
+//! not hold.
+
+mod edge;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,7 +35,10 @@ use crate::ring;
 use crate::sources::{Keyer, SHARDS};
 use crate::time::Timestamp;
 use crate::verdict::InForce;
-use crate::worker::{Finished, Parts, WhenFull, Worker};
+use crate::worker::{Finished, Leaving, Parts, WhenFull, Worker};
+
+pub use edge::{Death, will_be_caught};
+use edge::{Injected, guarded};
 
 /// Reports that fit into one worker's ring: several of the largest turns.
 const REPORT_SLOTS: usize = 8 * (TURN_VERDICTS_MAX + 1);
@@ -114,13 +123,16 @@ pub struct Replayed<S> {
     pub seconds: f64,
     /// Sinks that failed.
     pub sink_errors: Vec<SinkError>,
+    /// Threads that panicked; then not all of the sums hold.
+    pub deaths: Vec<Death>,
 }
 
 impl<S> Replayed<S> {
     /// The same, with the source that `unwrap` takes out of its wrapper.
     #[must_use]
     pub fn map_source<T>(self, unwrap: impl FnOnce(S) -> T) -> Replayed<T> {
-        let Self { source, counters, latency, delivered, dequeued, seconds, sink_errors } = self;
+        let Self { source, counters, latency, delivered, dequeued, seconds, sink_errors, deaths } =
+            self;
         Replayed {
             source: unwrap(source),
             counters,
@@ -129,6 +141,7 @@ impl<S> Replayed<S> {
             dequeued,
             seconds,
             sink_errors,
+            deaths,
         }
     }
 
@@ -145,7 +158,7 @@ impl<S> Replayed<S> {
 ///
 /// # Panics
 ///
-/// When a thread can't be started, or when one of them panicked: there is nothing to go on with then.
+/// When a thread can't be started. A worker or a source of frames that panics is told of in the [`Death`]s.
 pub fn replay<S>(
     source: S,
     detection: &Publisher<InForce>,
@@ -213,7 +226,9 @@ where
             crew.several(source, outlets)
         }
     };
-    collect(detection, params, watched, Taking::Turns, sinks, work, |_| Vec::new())
+    let name = if params.workers == 1 { &worker(0) } else { "dealer" };
+    let collecting = Collecting { taking: Taking::Turns, sinks };
+    collect(detection, params, watched, collecting, (name, work), |_| Vec::new())
 }
 
 /// How a sensor goes by time whose workers receive from queues of their own.
@@ -245,17 +260,23 @@ where
 {
     assert_eq!(sources.len(), params.workers, "each worker has a source of its own");
     let work = |crew: Crew<'_>, outlets| crew.queues(sources, live, outlets);
-    collect(detection, params, watched, Taking::Arrivals, sinks, work, before_workers)
+    let collecting = Collecting { taking: Taking::Arrivals, sinks };
+    collect(detection, params, watched, collecting, ("crew", work), before_workers)
 }
 
-/// Runs the collector on this thread while `work` goes on on another.
+/// How verdicts are collected, and for whom.
+struct Collecting<'a> {
+    taking: Taking,
+    sinks: Vec<&'a mut dyn Sink>,
+}
+
+/// Runs the collector on this thread while `work` goes on on another, of this name.
 fn collect<S: Send>(
     detection: &Publisher<InForce>,
     params: &SensorParams,
     watched: &Watched,
-    taking: Taking,
-    sinks: Vec<&mut dyn Sink>,
-    work: impl FnOnce(Crew<'_>, Vec<ring::Outlet>) -> Replayed<S> + Send,
+    collecting: Collecting<'_>,
+    (name, work): (&str, impl FnOnce(Crew<'_>, Vec<ring::Outlet>) -> Replayed<S> + Send),
     before_workers: impl FnOnce(&Replayed<S>) -> Vec<StageSum>,
 ) -> Replayed<S> {
     let started = Instant::now();
@@ -265,9 +286,13 @@ fn collect<S: Send>(
     let cores = params.cores().workers;
     let crew = Crew { params, detection, watched, cores: &cores, started };
     thread::scope(|scope| {
-        let workers = scope.spawn(move || work(crew, outlets));
+        let workers = thread::Builder::new()
+            .name(name.to_owned())
+            .spawn_scoped(scope, move || work(crew, outlets))
+            .expect("the system can start a thread");
+        let Collecting { taking, sinks } = collecting;
         let collected = Collector::new(inlets, taking, turnover).run(detection.reader(), sinks);
-        let mut replayed = workers.join().expect("a worker panicked");
+        let mut replayed = workers.join().expect("a panic of the data path is caught");
         replayed.dequeued = collected.dequeued();
         let mut stages = before_workers(&replayed);
         stages.extend(replayed.ledger().sums().iter().map(StageSum::from));
@@ -298,29 +323,30 @@ struct Crew<'a> {
 impl Crew<'_> {
     /// One worker reads by itself: no frame crosses a core.
     fn alone<S: FrameSource>(self, source: S, outlets: Vec<ring::Outlet>) -> Replayed<S> {
-        let counted = Counted { source, frames: 0 };
-        let mut workers = self.workers(vec![counted], outlets, Order::Turns);
+        let mut workers = self.workers(vec![source], outlets, Order::Turns);
         let worker = workers.pop().expect("one source makes one worker");
         self.pin(0);
         let built = self.started.elapsed().as_secs_f64();
-        let finished = worker.run();
-        let Counted { source, frames } = finished.source;
-        sum_up(source, frames, built, [(finished.counters, finished.latency)])
+        let (finished, death) = run_to_the_end(worker);
+        let Counted { source, frames, .. } = finished.source;
+        let deaths = death.into_iter().collect();
+        sum_up(source, frames, built, deaths, [(finished.counters, finished.latency)])
     }
 
     /// Several workers are dealt batches in rotation.
-    fn several<S: FrameSource + Send>(
-        self,
-        mut source: S,
-        outlets: Vec<ring::Outlet>,
-    ) -> Replayed<S> {
+    fn several<S: FrameSource + Send>(self, source: S, outlets: Vec<ring::Outlet>) -> Replayed<S> {
         let (dealer, dealt) = capture::deal(self.params.workers);
         let workers = self.workers(dealt, outlets, Order::Turns);
         let built = self.started.elapsed().as_secs_f64();
-        let (delivered, finished) = self.run_all(workers, || dealer.run(&mut source));
-        let counted =
-            finished.into_iter().map(|Finished { counters, latency, .. }| (counters, latency));
-        sum_up(source, delivered, built, counted)
+        let mut counted = Counted::by("dealer", source);
+        // A worker's end of what it is dealt goes with it: the dealer waits for those that are there.
+        let keep = |Finished { counters, latency, .. }| (counters, latency);
+        // A dealer that has panicked is gone, and its workers judge what they were dealt.
+        let (dealt, finished) =
+            self.run_all(workers, keep, || guarded(|| dealer.run(&mut counted)));
+        let (kept, deaths): (Vec<_>, Vec<_>) = finished.into_iter().unzip();
+        let deaths = dealt.err().into_iter().chain(deaths.into_iter().flatten()).collect();
+        sum_up(counted.source, counted.frames, built, deaths, kept)
     }
 
     /// Each worker receives from queues of its own.
@@ -330,45 +356,49 @@ impl Crew<'_> {
         live: Live,
         outlets: Vec<ring::Outlet>,
     ) -> Replayed<Vec<S>> {
-        let counted = sources.into_iter().map(|source| Counted { source, frames: 0 }).collect();
         let patience_nanos = i64::try_from(live.patience.as_nanos()).unwrap_or(i64::MAX);
-        let workers = self.workers(counted, outlets, Order::Time { patience_nanos });
+        let workers = self.workers(sources, outlets, Order::Time { patience_nanos });
         let built = self.started.elapsed().as_secs_f64();
-        let ((), finished) = self.run_all(workers, || ());
+        let ((), finished) = self.run_all(workers, |finished| finished, || ());
         let mut sources = Vec::with_capacity(finished.len());
         let mut delivered = 0;
-        let mut counted = Vec::with_capacity(finished.len());
-        for Finished { source: Counted { source, frames }, counters, latency } in finished {
-            sources.push(source);
-            delivered += frames;
-            counted.push((counters, latency));
+        let (mut kept, mut deaths) = (Vec::with_capacity(finished.len()), Vec::new());
+        for (Finished { source, counters, latency }, death) in finished {
+            sources.push(source.source);
+            delivered += source.frames;
+            kept.push((counters, latency));
+            deaths.extend(death);
         }
-        sum_up(sources, delivered, built, counted)
+        sum_up(sources, delivered, built, deaths, kept)
     }
 
-    /// Runs each worker on a thread of its own, and `meanwhile` on this one.
-    fn run_all<S: FrameSource + Send, T>(
+    /// Runs each worker on a thread of its own, and `meanwhile` on this one. What a worker leaves is dropped at its end, but for what
+    /// is to be kept of it.
+    fn run_all<S: FrameSource + Send, K: Send, T>(
         self,
         workers: Vec<Worker<S>>,
+        keep: impl Fn(Finished<S>) -> K + Copy + Send,
         meanwhile: impl FnOnce() -> T,
-    ) -> (T, Vec<Finished<S>>) {
+    ) -> (T, Vec<(K, Option<Death>)>) {
         thread::scope(|scope| {
             let threads: Vec<_> = workers
                 .into_iter()
                 .enumerate()
-                .map(|(number, worker)| {
+                .map(|(number, working)| {
                     thread::Builder::new()
-                        .name(format!("worker-{number}"))
+                        .name(worker(number))
                         .spawn_scoped(scope, move || {
                             self.pin(number);
-                            worker.run()
+                            let (finished, death) = run_to_the_end(working);
+                            (keep(finished), death)
                         })
                         .expect("the system can start a thread")
                 })
                 .collect();
             let done = meanwhile();
-            let join =
-                |thread: thread::ScopedJoinHandle<'_, _>| thread.join().expect("a worker panicked");
+            let join = |thread: thread::ScopedJoinHandle<'_, _>| {
+                thread.join().expect("a panic of a worker is caught")
+            };
             (done, threads.into_iter().map(join).collect())
         })
     }
@@ -378,13 +408,13 @@ impl Crew<'_> {
         sources: Vec<S>,
         outlets: Vec<ring::Outlet>,
         order: Order,
-    ) -> Vec<Worker<S>> {
+    ) -> Vec<Worker<Counted<S>>> {
         let placement = Placement::new(self.params.keyer, self.params.workers);
         let ends = handover::mesh(self.params.workers, order).into_iter().zip(outlets);
         let ends = ends.zip(&self.watched.published);
         let parts = sources.into_iter().zip(ends).enumerate().map(
             |(me, (source, ((handover, verdicts), published)))| Parts {
-                source,
+                source: Counted::by(&worker(me), source),
                 handover,
                 owner: Owner::new(me, placement, &self.params.owner),
                 detection: self.detection.reader(),
@@ -406,10 +436,32 @@ impl Crew<'_> {
     }
 }
 
+/// The name of a worker's thread.
+fn worker(number: usize) -> String {
+    format!("worker-{number}")
+}
+
+/// Runs a worker until it has judged all it owns, or panics.
+fn run_to_the_end<S: FrameSource>(mut worker: Worker<S>) -> (Finished<S>, Option<Death>) {
+    // Of one that has panicked nothing is used but its source, which is only asked what it counts, and its counters: plain integers,
+    // each of which holds what was done by then.
+    let death = guarded(|| worker.run()).err();
+    let how = if death.is_none() { Leaving::InOrder } else { Leaving::Panicked };
+    (worker.leave(how), death)
+}
+
 /// Counts the frames that a source delivers, so that the workers' count can be held against it.
 struct Counted<S> {
     source: S,
     frames: u64,
+    injected: Injected,
+}
+
+impl<S> Counted<S> {
+    /// What the thread of this name will ask `source` for.
+    fn by(thread: &str, source: S) -> Self {
+        Self { source, frames: 0, injected: Injected::into(thread) }
+    }
 }
 
 impl<S: FrameSource> FrameSource for Counted<S> {
@@ -417,6 +469,7 @@ impl<S: FrameSource> FrameSource for Counted<S> {
         let received = self.source.receive(batch);
         if received == capture::Received::Frames {
             self.frames += batch.len() as u64;
+            self.injected.after(self.frames);
         }
         received
     }
@@ -435,6 +488,7 @@ fn sum_up<S>(
     source: S,
     delivered: u64,
     seconds: f64,
+    deaths: Vec<Death>,
     workers: impl IntoIterator<Item = (Counters, Histogram<u64>)>,
 ) -> Replayed<S> {
     let mut sum = Counters::default();
@@ -454,5 +508,6 @@ fn sum_up<S>(
         dequeued: 0,
         seconds,
         sink_errors: Vec::new(),
+        deaths,
     }
 }
