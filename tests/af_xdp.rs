@@ -18,6 +18,7 @@ use phantomnet::capture::interface::{Interface, InterfaceError};
 use phantomnet::capture::live::{LiveClock, Port as _, QueueCounts, SocketStatistics, Stamper};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::thread::CapabilitySet;
 
 use crate::netns::{self, Sender, Wire, numbered_frames};
 use crate::support;
@@ -487,4 +488,22 @@ fn the_kernel_looks_for_frames_on_the_workers_behalf_where_that_is_asked_for() {
         }
         assert!(received == sent, "{}: each once, in order", mode.name());
     }
+}
+
+#[test]
+fn a_kernel_that_does_not_look_on_the_workers_behalf_is_an_error_that_says_so() {
+    if !netns::available() {
+        return;
+    }
+    let wire = Wire::new(1);
+    let refused = on(&wire, |interface| {
+        let mut sets = rustix::thread::capabilities(None).unwrap();
+        sets.effective.remove(CapabilitySet::NET_ADMIN);
+        rustix::thread::set_capabilities(None, sets).unwrap();
+        let params = PortParams { busy_poll_micros: 50, ..PORT };
+        XskPort::bind(&interface.name, interface.index, 0, &params).unwrap_err()
+    });
+    assert!(matches!(refused, AfXdpError::BusyPoll { queue: 0, .. }), "{refused}");
+    assert!(refused.to_string().contains("capture.busy_poll_us = 0"), "{refused}");
+    assert!(refused.is_final(), "another mode would not mend it");
 }

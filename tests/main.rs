@@ -46,4 +46,5 @@ mod spool; // a full disk, kill -9: what the writer keeps on disk
 mod store; // the contract of a store, held against both: rows, ledger, audit, retention
 mod synth; // the traffic generator, seen from the wire: frames, labels, conversations
 mod systemd; // the units as systemd sees them, a capture port for real, the package
+mod wires; // the wires themselves: what is sent arrives once, and nothing of them is left
 mod watchdog; // a service manager hears that the sensor is ready, moves, stands still, stops
