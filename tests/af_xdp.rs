@@ -507,3 +507,23 @@ fn a_kernel_that_does_not_look_on_the_workers_behalf_is_an_error_that_says_so() 
     assert!(refused.to_string().contains("capture.busy_poll_us = 0"), "{refused}");
     assert!(refused.is_final(), "another mode would not mend it");
 }
+
+#[test]
+fn frames_lie_on_huge_pages_where_there_are_any() {
+    let setting = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled");
+    if !netns::available() || !setting.is_ok_and(|setting| !setting.contains("[never]")) {
+        return;
+    }
+    let wire = Wire::new(1);
+    let on_huge_pages_kib = || {
+        let rollup = fs::read_to_string("/proc/self/smaps_rollup").unwrap();
+        let line = rollup.lines().find(|line| line.starts_with("AnonHugePages:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
+    };
+    let before = on_huge_pages_kib();
+    let params = PortParams { frames: 16_384, ..PORT };
+    let _port =
+        on(&wire, |interface| XskPort::bind(&interface.name, interface.index, 0, &params)).unwrap();
+    let more = on_huge_pages_kib().saturating_sub(before);
+    assert!(more >= 16 << 10, "{more} KiB of 32 MiB");
+}

@@ -109,8 +109,28 @@ fn another_program_stays_when_the_sensor_would_get_no_socket() {
         Sensor::begin(&wire, "replace = true\nbackend = 'af_xdp'\nrequire = 'native'").ended();
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("no AF_XDP socket on queue 1"), "{said}");
+    assert!(said.contains("another AF_XDP socket has the queue"), "{said}");
     assert_eq!(programs(&wire), [another], "nobody's program goes for nothing");
     drop(held);
+}
+
+#[test]
+fn another_program_that_was_taken_off_in_vain_is_said_to_be_gone() {
+    if !netns::available() {
+        return;
+    }
+    let wire = Wire::new(2);
+    let end = wire.sensor();
+    // A veth device runs no program itself that has fewer receiving queues than its peer has sending ones.
+    support::run_well(end.command("ethtool").args(["-L", end.device(), "rx", "1"]));
+    let another = attach_another(&wire, "xdpgeneric");
+    let (code, said) =
+        Sensor::begin(&wire, "replace = true\nbackend = 'af_xdp'\nrequire = 'native'").ended();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("takes no XDP program in native mode"), "{said}");
+    let gone = format!("that was there (id {another}) was taken away by then, and is not put back");
+    assert!(said.contains(&gone), "{said}");
+    assert_eq!(programs(&wire), [0; 0], "and nothing of the sensor is left");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use rustix::io::Errno;
+
 /// Why frames of an interface can't be had through `AF_XDP`.
 #[derive(Debug, thiserror::Error)]
 pub enum AfXdpError {
@@ -98,7 +100,7 @@ pub enum AfXdpError {
         reason: String,
     },
     /// The socket can't be bound.
-    #[error("no AF_XDP socket on queue {queue} of {interface}: {source}")]
+    #[error("no AF_XDP socket on queue {queue} of {interface}: {source}{}", if_taken(.source))]
     Bind {
         /// The interface.
         interface: String,
@@ -141,6 +143,15 @@ pub enum AfXdpError {
 fn numbered(programs: &[u32]) -> String {
     let ids: Vec<String> = programs.iter().map(|id| format!("id {id}")).collect();
     if ids.is_empty() { "its id is not known".to_owned() } else { ids.join(", ") }
+}
+
+/// What a queue is that the kernel calls busy.
+fn if_taken(source: &io::Error) -> &'static str {
+    if Errno::from_io_error(source) == Some(Errno::BUSY) {
+        "; another AF_XDP socket has the queue"
+    } else {
+        ""
+    }
 }
 
 fn to_be_ended(holders: &[String]) -> String {
