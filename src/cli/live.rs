@@ -249,6 +249,11 @@ fn judge<P: Port>(
     interrupt: &Interrupt,
     others: Vec<&mut dyn Sink>,
 ) -> Result<(), Failure> {
+    if let Capture::AfXdp(capture) = &capture
+        && !capture.replaced().is_empty()
+    {
+        tracing::warn!("{}", Change::Replaced(capture.replaced().to_vec()));
+    }
     tracing::info!(
         interface = capture.interface().name,
         backend = capture.backend(),
@@ -257,11 +262,6 @@ fn judge<P: Port>(
         workers = sources.len(),
         "frames are received"
     );
-    if let Capture::AfXdp(capture) = &capture
-        && !capture.replaced().is_empty()
-    {
-        tracing::warn!("{}", Change::Replaced(capture.replaced().to_vec()));
-    }
     if let Some(left_out) = capture.queues_left_out() {
         tracing::warn!("{left_out}");
     }
