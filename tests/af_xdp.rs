@@ -6,17 +6,19 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use phantomnet::capture::Batch;
 use phantomnet::capture::af_xdp::{
-    AfXdpError, AttachMode, NoSocket, PortParams, ProgramParams, XdpProgram, XskPort,
-    frame_bytes_for,
+    AfXdpCapture, AfXdpError, AfXdpParams, AttachMode, Mode, NoSocket, PortParams, ProgramParams,
+    XdpProgram, XskPort, frame_bytes_for,
 };
 use phantomnet::capture::interface::{Interface, InterfaceError};
 use phantomnet::capture::live::{LiveClock, Port as _, QueueCounts, SocketStatistics, Stamper};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::thread::CapabilitySet;
 
 use crate::netns::{self, Sender, Wire, numbered_frames};
 use crate::support;
@@ -407,4 +409,121 @@ fn another_program_is_neither_replaced_nor_passed_by() {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
+}
+
+#[test]
+fn a_refused_attachment_leaves_nothing_behind() {
+    if !netns::available() {
+        return;
+    }
+    // A veth device runs no program itself on frames that would not fit into a page.
+    let wire = Wire::with_mtu(1, 9_000);
+    let refused = on(&wire, |interface| {
+        let mut program = XdpProgram::load(&PROGRAM).unwrap();
+        let refused = program.attach(&interface.name, interface.index, AttachMode::Native);
+        assert_eq!(Interface::find(&interface.name).unwrap().xdp_programs, [0; 0]);
+        (refused.unwrap_err(), program.attached())
+    });
+    assert!(matches!(refused, (AfXdpError::Attach { .. }, None)), "{refused:?}");
+}
+
+#[test]
+fn one_queue_of_several_that_can_not_be_had_leaves_none_taken() {
+    if !netns::available() {
+        return;
+    }
+    let wire = Wire::new(3);
+    let held = on(&wire, |interface| bind(interface, 2));
+    let params = AfXdpParams {
+        modes: vec![Mode::Native],
+        frames: 256,
+        busy_poll_micros: 0,
+        program: PROGRAM,
+        replace: false,
+    };
+    let open = || {
+        on(&wire, |interface| {
+            let (params, clock) = (params.clone(), LiveClock::start());
+            AfXdpCapture::open(interface.clone(), params, 2, clock, Arc::default())
+        })
+    };
+    let refused = open().unwrap_err();
+    assert!(matches!(refused, AfXdpError::Bind { queue: 2, .. }), "{refused}");
+    on(&wire, |interface| {
+        assert_eq!(interface.xdp_programs, [0; 0]);
+        assert!(!interface.is_promiscuous);
+        drop((bind(interface, 0), bind(interface, 1)));
+    });
+    drop(held);
+    let (capture, sources) = open().unwrap();
+    assert_eq!((capture.interface().queues, sources.len()), (3, 2));
+}
+
+#[test]
+fn the_kernel_looks_for_frames_on_the_workers_behalf_where_that_is_asked_for() {
+    if !netns::available() {
+        return;
+    }
+    for mode in MODES {
+        let wire = Wire::new(1);
+        let (_program, mut port) = on(&wire, |interface| {
+            let params = PortParams { busy_poll_micros: 50, ..PORT };
+            let port = XskPort::bind(&interface.name, interface.index, 0, &params).unwrap();
+            let mut program = attach(interface, &PROGRAM, mode);
+            program.give_socket(0, port.descriptor()).unwrap();
+            (program, port)
+        });
+        assert_eq!(port.watch().unwrap().busy_poll().unwrap(), (50, true));
+        let sent = numbered_frames(1_000, 7);
+        let mut received = Vec::new();
+        let mut sender = wire.sender();
+        for some in sent.chunks(100) {
+            sender.send(some);
+            received.extend(take_all(&mut port));
+        }
+        let began = Instant::now();
+        while received.len() < sent.len() {
+            assert!(began.elapsed() < Duration::from_secs(10), "{} came", received.len());
+            received.extend(take_all(&mut port));
+        }
+        assert!(received == sent, "{}: each once, in order", mode.name());
+    }
+}
+
+#[test]
+fn a_kernel_that_does_not_look_on_the_workers_behalf_is_an_error_that_says_so() {
+    if !netns::available() {
+        return;
+    }
+    let wire = Wire::new(1);
+    let refused = on(&wire, |interface| {
+        let mut sets = rustix::thread::capabilities(None).unwrap();
+        sets.effective.remove(CapabilitySet::NET_ADMIN);
+        rustix::thread::set_capabilities(None, sets).unwrap();
+        let params = PortParams { busy_poll_micros: 50, ..PORT };
+        XskPort::bind(&interface.name, interface.index, 0, &params).unwrap_err()
+    });
+    assert!(matches!(refused, AfXdpError::BusyPoll { queue: 0, .. }), "{refused}");
+    assert!(refused.to_string().contains("capture.busy_poll_us = 0"), "{refused}");
+    assert!(refused.is_final(), "another mode would not mend it");
+}
+
+#[test]
+fn frames_lie_on_huge_pages_where_there_are_any() {
+    let setting = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled");
+    if !netns::available() || !setting.is_ok_and(|setting| !setting.contains("[never]")) {
+        return;
+    }
+    let wire = Wire::new(1);
+    let on_huge_pages_kib = || {
+        let rollup = fs::read_to_string("/proc/self/smaps_rollup").unwrap();
+        let line = rollup.lines().find(|line| line.starts_with("AnonHugePages:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
+    };
+    let before = on_huge_pages_kib();
+    let params = PortParams { frames: 16_384, ..PORT };
+    let _port =
+        on(&wire, |interface| XskPort::bind(&interface.name, interface.index, 0, &params)).unwrap();
+    let more = on_huge_pages_kib().saturating_sub(before);
+    assert!(more >= 16 << 10, "{more} KiB of 32 MiB");
 }

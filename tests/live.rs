@@ -45,6 +45,19 @@ impl Sensor {
     }
 
     fn start_in(folder: tempfile::TempDir, store: String, wire: &Wire, capture: &str) -> Self {
+        let sensor = Self::begin_in(folder, store, wire, capture);
+        sensor.wait_for("frames are received");
+        sensor
+    }
+
+    /// One that need not get as far as to receive frames.
+    pub(crate) fn begin(wire: &Wire, capture: &str) -> Self {
+        let folder = support::folder();
+        let store = format!("sqlite:{}", folder.path().join("data/phantomnet.db").display());
+        Self::begin_in(folder, store, wire, capture)
+    }
+
+    fn begin_in(folder: tempfile::TempDir, store: String, wire: &Wire, capture: &str) -> Self {
         let config = folder.path().join("sensor.toml");
         let text = format!(
             "sensor.folder = 'data'\nstore.url = '{store}'\nhttp.listen = ''\nsources.hash_key = '{KEY}'\n\
@@ -62,9 +75,13 @@ impl Sensor {
             .stderr(fs::File::create(folder.path().join("log")).unwrap())
             .spawn()
             .unwrap();
-        let sensor = Self { child, folder, store };
-        sensor.wait_for("frames are received");
-        sensor
+        Self { child, folder, store }
+    }
+
+    /// Waits until it has ended by itself. Returns its exit code, and what it said.
+    pub(crate) fn ended(mut self) -> (Option<i32>, String) {
+        let status = self.child.wait().unwrap();
+        (status.code(), self.log())
     }
 
     pub(crate) fn log(&self) -> String {

@@ -13,6 +13,7 @@ mod api; // the HTTP server from outside: what it refuses, what every answer car
 mod api_manual; // the lines of docs/API.md, run as printed
 mod api_server; // that server over a hand-made sensor
 mod api_stored; // that server over a real store: what is kept is what is answered
+mod another_program; // XDP programs of others: left, replaced where that is asked for, waited for
 mod appliance; // captures in, rows of a real store out, and the sums that prove it
 mod architecture; // who imports whom, what the data path does without, how files look
 mod capture; // captures of others, and other programs on captures written here
@@ -48,4 +49,5 @@ mod store; // the contract of a store, held against both: rows, ledger, audit, r
 mod synth; // the traffic generator, seen from the wire: frames, labels, conversations
 mod systemd; // the units as systemd sees them, a capture port for real, the package
 mod turnover; // one detection after another while packets come: at one packet, for everybody
+mod wires; // the wires themselves: what is sent arrives once, and nothing of them is left
 mod watchdog; // a service manager hears that the sensor is ready, moves, stands still, stops

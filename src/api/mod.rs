@@ -106,7 +106,7 @@ pub struct CaptureStatus {
     pub delivered: Option<u64>,
     /// What is wrong with it.
     pub fault: Option<String>,
-    /// How long no frames could come because the interface was down or gone, and that had ended, nanoseconds.
+    /// How long no frames could come because the interface was down or gone or its XDP program taken off, and that had ended, nanoseconds.
     pub gap_nanos: u64,
     /// What the kernel says of the interface, where it is one.
     pub interface: Option<InterfaceStatus>,

@@ -37,6 +37,11 @@ impl Interrupt {
         }
     }
 
+    /// Set when the program is asked to end.
+    pub(super) fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0)
+    }
+
     pub(super) fn was_asked(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

@@ -14,7 +14,7 @@ use super::watchdog::Watchdog;
 use super::{Failure, output, setup, store};
 use crate::api::{self, CaptureStatus, InterfaceStatus};
 use crate::capture::af_packet::{AfPacketCapture, AfPacketParams};
-use crate::capture::af_xdp::{AfXdpCapture, AfXdpParams, ProgramParams};
+use crate::capture::af_xdp::{AfXdpCapture, AfXdpError, AfXdpParams, ProgramParams, QUEUES_MAX};
 use crate::capture::interface::{Interface, has_default_route};
 use crate::capture::live::{Change, LiveClock, LiveSource, Port, QueueStatus};
 use crate::capture::{Batch, FrameSource, Received};
@@ -75,18 +75,20 @@ pub(super) fn run(
     let refused = match backend {
         Backend::AfPacket => None,
         Backend::Auto | Backend::AfXdp => {
-            match AfXdpCapture::open(interface.clone(), af_xdp_params(config), workers, clock) {
+            let params = af_xdp_params(config);
+            match AfXdpCapture::open(interface.clone(), params, workers, clock, interrupt.flag()) {
                 Ok((capture, sources)) => {
                     let capture = Capture::AfXdp(Box::new(capture));
                     return judge(appliance, capture, sources, config, interrupt, others);
                 }
+                Err(AfXdpError::ToldToEnd) => return end_before_frames(appliance, others),
                 Err(error) => Some(error),
             }
         }
     };
     match refused {
         // Where another program decides what becomes of frames, a copy of what it leaves is not what was asked for.
-        Some(error) if backend == Backend::AfXdp || error.is_of_another_program() => {
+        Some(error) if backend == Backend::AfXdp || error.is_final() => {
             return give_up(appliance, others, &error);
         }
         Some(error) => tracing::warn!(%error, "no AF_XDP here: frames are copied by AF_PACKET"),
@@ -113,6 +115,15 @@ fn backend(capture: &CaptureParams, name: &str) -> Result<Backend, Failure> {
         ))),
         backend => Ok(backend),
     }
+}
+
+/// Ends what has started already in order, as it was told to.
+fn end_before_frames(appliance: Appliance, others: Vec<&mut dyn Sink>) -> Result<(), Failure> {
+    tracing::info!("told to end before frames were received");
+    let ended = appliance.run(NoFrames, others, |_| None, |_| ());
+    let mut lines = ended.complaints();
+    lines.extend(sums_and_sinks(&ended.replayed));
+    fail_on(lines)
 }
 
 /// Ends what has started already in order.
@@ -176,6 +187,23 @@ impl Capture {
         }
     }
 
+    /// That there are more queues than can be received, if there are.
+    fn queues_left_out(&self) -> Option<String> {
+        let Self::AfXdp(capture) = self else { return None };
+        let (without, all) = (capture.queues_without_place(), capture.interface().queues);
+        (without > 0).then(|| {
+            format!(
+                "{without} of {all} queues are not received, and what comes on them is counted as without a socket: a sensor that starts has room for {QUEUES_MAX}"
+            )
+        })
+    }
+
+    /// What is wrong with a capture that goes on.
+    fn shortcoming(&self) -> Option<String> {
+        let not_promiscuous = || (!self.sees_all_stations()).then(|| NOT_PROMISCUOUS.to_owned());
+        self.queues_left_out().or_else(not_promiscuous)
+    }
+
     /// Lets no further frame in.
     fn stop(&mut self) {
         match self {
@@ -218,6 +246,7 @@ fn af_xdp_params(config: &Config) -> AfXdpParams {
             stamps: capture.kernel_time,
             ignored: capture.ignored.clone(),
         },
+        replace: capture.replace,
     }
 }
 
@@ -230,6 +259,11 @@ fn judge<P: Port>(
     interrupt: &Interrupt,
     others: Vec<&mut dyn Sink>,
 ) -> Result<(), Failure> {
+    if let Capture::AfXdp(capture) = &capture
+        && !capture.replaced().is_empty()
+    {
+        tracing::warn!("{}", Change::Replaced(capture.replaced().to_vec()));
+    }
     tracing::info!(
         interface = capture.interface().name,
         backend = capture.backend(),
@@ -238,6 +272,9 @@ fn judge<P: Port>(
         workers = sources.len(),
         "frames are received"
     );
+    if let Some(left_out) = capture.queues_left_out() {
+        tracing::warn!("{left_out}");
+    }
     if !capture.sees_all_stations() {
         let interface = &capture.interface().name;
         tracing::warn!(
@@ -361,10 +398,15 @@ impl State {
                 tracing::warn!("{text}");
                 notice(live, NoticeKind::CaptureBack, &text);
             }
-            Change::Queues(_) | Change::Accepted => {
+            Change::Queues { there_are, received } if there_are > received => {
+                self.refused = None;
+                tracing::warn!("{change}");
+            }
+            Change::Queues { .. } | Change::Accepted => {
                 self.refused = None;
                 tracing::info!("{change}");
             }
+            Change::Replaced(_) => tracing::warn!("{change}"),
             Change::Refused(_) => {
                 self.refused = Some(change.to_string());
                 tracing::error!("{change}");
@@ -401,9 +443,12 @@ impl State {
             mode: capture.mode(),
             queues: self.queues.clone(),
         };
-        let fault = self.lost.as_ref().or(self.refused.as_ref()).or(self.untold.as_ref()).cloned();
-        let fault =
-            fault.or_else(|| (!capture.sees_all_stations()).then(|| NOT_PROMISCUOUS.to_owned()));
+        // Why it is not received any more says more than that it is not.
+        let lost = match (&self.lost, &self.refused) {
+            (Some(lost), Some(refused)) => Some(format!("{lost}; {refused}")),
+            (lost, refused) => lost.as_ref().or(refused.as_ref()).cloned(),
+        };
+        let fault = lost.or_else(|| self.untold.clone()).or_else(|| capture.shortcoming());
         board.change(|status| {
             status.interface = Some(interface);
             status.fault = fault;

@@ -28,6 +28,10 @@ pub(super) struct Run {
     #[arg(long, value_name = "IF")]
     interface: Option<String>,
 
+    /// Take another XDP program off the interface, as capture.replace = true does; what it did is not done any more.
+    #[arg(long, conflicts_with = "source")]
+    replace: bool,
+
     /// Also of each packet: its features, scores and verdict, as CSV into this file.
     #[arg(long, value_name = "PATH")]
     dump_features: Option<PathBuf>,
@@ -48,7 +52,8 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let config = setup::load_config(&self.config)?;
+        let mut config = setup::load_config(&self.config)?;
+        config.capture.replace |= self.replace;
         let interrupt = Interrupt::listen()?;
         let asked = Asked::listen(self.config.config.clone())?;
         let _logs = setup::start_logs(&config)?;

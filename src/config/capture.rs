@@ -40,6 +40,7 @@ pub(super) fn capture(raw: &RawCapture) -> Result<CaptureParams, Broken> {
         ignored: ignored(&raw.ignore)?,
         patience: Duration::from_millis(raw.patience_ms),
         force: raw.force,
+        replace: raw.replace,
     })
 }
 

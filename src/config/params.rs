@@ -50,6 +50,8 @@ pub struct CaptureParams {
     pub patience: Duration,
     /// Whether the frames of the interface of the default route are taken too.
     pub force: bool,
+    /// Whether another XDP program is taken off the interface.
+    pub replace: bool,
 }
 
 /// How the work is spread.

@@ -52,6 +52,7 @@ pub(super) struct RawCapture {
     pub(super) busy_poll_us: u64,
     pub(super) patience_ms: u64,
     pub(super) force: bool,
+    pub(super) replace: bool,
 }
 
 impl Default for RawCapture {
@@ -68,6 +69,7 @@ impl Default for RawCapture {
             busy_poll_us: 0,
             patience_ms: 20,
             force: false,
+            replace: false,
         }
     }
 }

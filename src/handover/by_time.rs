@@ -5,7 +5,8 @@
 //! times alone, however the threads were scheduled, and a replay of the same packets with the same times gives the same verdicts.
 //!
 //! A receiver that falls behind for longer than the owner's patience is no longer waited for. What it hands over later is taken when
-//! it comes, and counted as late: then, and only then, the order was not that of time.
+//! it comes, and counted as late: then, and only then, the order was not that of time. The same holds when what waits meanwhile has
+//! filled a ring by half: rather out of order than lost.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -18,6 +19,10 @@ use crate::time::Timestamp;
 
 /// The horizon of a receiver that has not looked for frames yet.
 const NOT_BEGUN: i64 = i64::MIN;
+
+/// How far behind a receiver may be that is waited for while a ring is half full: no worker that runs looks less often. What comes
+/// in that time fits into the other half, however many workers there are.
+const PRESSED_PATIENCE_NANOS: i64 = 250_000;
 
 /// One owner's view of all receivers' time.
 #[derive(Debug)]
@@ -54,13 +59,12 @@ impl ByTime {
 
     /// Takes up to [`TURN_FRAMES_MAX`] digests.
     pub(super) fn gather(&mut self, inlets: &mut [Inlet], turn: &mut Gathered) -> Gather {
-        let (end, all_left) = self.horizon(inlets);
         turn.received = Timestamp::from_nanos(i64::MAX);
-        while turn.digests.len() < TURN_FRAMES_MAX
-            && let Some((first, until)) = earliest(inlets, end)
-            && let Some(inlet) = inlets.get_mut(first)
-        {
-            self.take_run(first, inlet, until, turn);
+        let (end, all_left) = self.horizon(inlets, self.patience_nanos);
+        self.take_until(end, inlets, turn);
+        if turn.digests.is_empty() && inlets.iter().any(Inlet::is_half_full) {
+            let (end, _) = self.horizon(inlets, self.patience_nanos.min(PRESSED_PATIENCE_NANOS));
+            self.take_until(end, inlets, turn);
         }
         if !turn.digests.is_empty() {
             turn.number = self.turns;
@@ -70,14 +74,27 @@ impl ByTime {
         if all_left { Gather::End } else { Gather::Waiting }
     }
 
-    /// Up to where digests may be taken, and whether no receiver will hand over any more.
+    /// Takes what comes before `end`, as far as it fits.
+    fn take_until(&mut self, end: Place, inlets: &mut [Inlet], turn: &mut Gathered) {
+        while turn.digests.len() < TURN_FRAMES_MAX
+            && let Some((first, until)) = earliest(inlets, end)
+            && let Some(inlet) = inlets.get_mut(first)
+        {
+            self.take_run(first, inlet, until, turn);
+        }
+    }
+
+    /// Up to where digests may be taken where receivers that are behind by more than this are not waited for, and whether no receiver will
+    /// hand over any more.
     ///
     /// Horizons are read before the rings: what was handed over before a horizon was stated is then seen.
-    fn horizon(&self, inlets: &[Inlet]) -> (Place, bool) {
+    fn horizon(&self, inlets: &[Inlet], patience_nanos: i64) -> (Place, bool) {
         let stated = |receiver: usize| {
             self.horizons.get(receiver).map_or(i64::MAX, |stated| stated.load(Ordering::Acquire))
         };
         let now = stated(self.me);
+        // One that has not begun will, with frames that wait for it already; but not at the cost of others' frames.
+        let waits_for_the_first = patience_nanos == self.patience_nanos;
         let mut end = END_OF_TIME;
         let mut all_left = true;
         for (receiver, inlet) in inlets.iter().enumerate() {
@@ -86,8 +103,11 @@ impl ByTime {
             }
             all_left = false;
             let horizon = stated(receiver);
-            // One that has not begun will, with frames that wait for it already.
-            if horizon == NOT_BEGUN || now.saturating_sub(horizon) <= self.patience_nanos {
+            let is_waited_for = match horizon {
+                NOT_BEGUN if receiver != self.me => waits_for_the_first,
+                _ => now.saturating_sub(horizon) <= patience_nanos,
+            };
+            if is_waited_for {
                 end = end.min((Timestamp::from_nanos(horizon), 0));
             }
         }
@@ -141,6 +161,11 @@ fn earliest(inlets: &mut [Inlet], end: Place) -> Option<(usize, Place)> {
 }
 
 impl Inlet {
+    /// Whether half of the ring is taken.
+    fn is_half_full(&self) -> bool {
+        self.digests.slots() * 2 >= self.digests.buffer().capacity()
+    }
+
     /// The time of the next digest, if there is one. Marks before it are taken.
     fn next_time(&mut self) -> Option<Timestamp> {
         loop {
@@ -231,6 +256,40 @@ mod tests {
         assert_eq!(take_all(&mut mesh[0]), (vec![], Gather::Waiting));
         mesh[1].advance(at(999));
         assert_eq!(take_all(&mut mesh[0]).0, [(1, 100, 0)]);
+    }
+
+    /// One source can send all that a queue takes, and one of 64 workers can stand still.
+    #[test]
+    fn nothing_is_lost_to_a_receiver_that_stands_still_however_many_workers_there_are() {
+        const EVERY_NANOS: i64 = 1_000;
+        for workers in [2, 4, 8, 64] {
+            for begun in [true, false] {
+                let mut mesh = mesh(workers, Order::Time { patience_nanos: 20_000_000 });
+                let (mut lost, mut sent) = (0, 0);
+                let mut taken = Vec::new();
+                for receiver in mesh.iter().take(workers - usize::from(!begun)) {
+                    receiver.advance(at(0));
+                }
+                // 40 ms of a million packets a second, all for one owner; the last worker stands still.
+                for turn in 0..156 {
+                    for packet_of_turn in 0..256 {
+                        let number: u64 = turn * 256 + packet_of_turn;
+                        sent += 1;
+                        let time = i64::try_from(number).unwrap() * EVERY_NANOS;
+                        mesh[1].put(0, packet(time, number), &Findings::default());
+                    }
+                    lost += mesh[1].end_turn(at(0)).packets_lost;
+                    let now = at(i64::try_from(turn + 1).unwrap() * 256 * EVERY_NANOS);
+                    for running in mesh.iter().take((workers - 1).max(2)) {
+                        running.advance(now);
+                    }
+                    taken.extend(take_all(&mut mesh[0]).0);
+                }
+                assert_eq!(lost, 0, "{workers} workers of {sent} packets");
+                assert!(taken.is_sorted(), "what came was in order: {workers} workers");
+                assert!(taken.len() > 10_000, "{workers} workers: {} taken", taken.len());
+            }
+        }
     }
 
     #[test]

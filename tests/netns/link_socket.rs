@@ -72,6 +72,11 @@ impl LinkSocket {
         panic!("there was no room on the way for {PATIENCE:?}: is the other end down?");
     }
 
+    /// Sends one frame. Returns whether it left: a device may be gone.
+    pub(super) fn try_send(&self, frame: &[u8]) -> bool {
+        send(&self.0, frame, SendFlags::empty()).is_ok()
+    }
+
     /// The next frame, if one has come.
     pub(crate) fn receive(&self) -> Option<Vec<u8>> {
         let mut frame = vec![0; FRAME_BYTES_MAX];

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// Where iproute2 keeps the names of namespaces.
-pub(super) const FOLDER: &str = "/run/netns";
+pub(crate) const FOLDER: &str = "/run/netns";
 
 /// What the names of all ours begin with; the process and a running number follow.
 const PREFIX: &str = "phantomnet-test";

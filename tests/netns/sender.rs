@@ -28,6 +28,11 @@ impl Sender {
         self.send_all(frames);
     }
 
+    /// Sends those of the frames that can be: on a device that is taken away meanwhile they come to nothing. Returns how many left.
+    pub(crate) fn try_send(&mut self, frames: &[Vec<u8>]) -> usize {
+        frames.iter().filter(|frame| self.socket.try_send(frame)).count()
+    }
+
     /// Sends the frames through one queue. Changing the queue takes about 0.1 ms.
     pub(crate) fn send_on(&mut self, queue: usize, frames: &[Vec<u8>]) {
         match &mut self.steering {

@@ -57,6 +57,13 @@ impl Wire {
         self.sender.bring_up(1_500);
     }
 
+    /// The same, with the sensor's end still down.
+    pub(crate) fn make_again_down(&mut self) {
+        add_pair(&self.sensor.namespace, &self.sender.namespace, self.sensor.queues);
+        self.sensor.prepare(1_500, "down");
+        self.sender.bring_up(1_500);
+    }
+
     /// Where the sensor listens.
     pub(crate) fn sensor(&self) -> &End {
         &self.sensor
@@ -100,11 +107,15 @@ impl End {
     }
 
     fn bring_up(&mut self, mtu: u32) {
+        self.prepare(mtu, "up");
+    }
+
+    fn prepare(&mut self, mtu: u32, state: &str) {
         let device = self.device;
         let joins_nothing = ["-K", device, "gro", "off", "lro", "off"];
         crate::support::run_well(self.namespace.command("ethtool").args(joins_nothing));
         let mtu = mtu.to_string();
-        let quiet = ["arp", "off", "multicast", "off", "mtu", &mtu, "up"];
+        let quiet = ["arp", "off", "multicast", "off", "mtu", &mtu, state];
         self.namespace.ip(["link", "set", device].into_iter().chain(quiet));
         self.index = self.namespace.enter(|| LinkSocket::index_of(device));
     }
@@ -147,6 +158,11 @@ impl End {
     /// Pulls the plug or puts it back: the device goes down or up.
     pub(crate) fn set(&self, state: &str) {
         self.namespace.ip(["link", "set", self.device, state]);
+    }
+
+    /// Sets the largest payload of frames.
+    pub(crate) fn set_mtu(&self, mtu: u32) {
+        self.namespace.ip(["link", "set", self.device, "mtu", &mtu.to_string()]);
     }
 
     /// Takes the device away, and with it the peer's.

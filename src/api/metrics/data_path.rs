@@ -52,7 +52,7 @@ pub(super) fn capture(page: &mut Page<'_>, status: &CaptureStatus) -> fmt::Resul
     )?;
     page.counters_of_seconds(
         "phantomnet_capture_gap_seconds_total",
-        "How long no frames could come because the interface was down or gone; counted when that ends",
+        "How long no frames could come because the interface was down or gone, or its XDP program taken off; counted when that ends",
         [([], status.gap_nanos)],
     )?;
     interface(page, status.interface.as_ref())

@@ -88,7 +88,7 @@ impl AfPacketCapture {
         let (change, todo) = self.watched.look();
         let mut changes: Vec<Change> = change.into_iter().collect();
         match todo {
-            Todo::Nothing => {}
+            Todo::Nothing | Todo::Keep(_) => {}
             Todo::Abandon => {
                 self.take_all_away();
             }

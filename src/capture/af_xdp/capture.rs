@@ -1,14 +1,19 @@
 //! All queues of an interface: the program, a socket on each queue, and a source of frames for each worker.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use rustix::io::Errno;
+
+use super::holder::holders;
 use super::{
     AfXdpError, AttachMode, PortParams, PortWatch, ProgramParams, QUEUES_MAX, XdpProgram, XskPort,
     frame_bytes_for,
 };
 use crate::capture::af_packet::Promiscuity;
-use crate::capture::interface::Interface;
+use crate::capture::interface::{Interface, detach_xdp};
 use crate::capture::live::{
     Change, LiveClock, LiveSource, Port as _, QueueStatus, Seat, SeatHolder, SocketStatistics,
     Stopper, Todo, Watched, seat,
@@ -64,6 +69,9 @@ pub struct AfXdpParams {
     pub busy_poll_micros: u32,
     /// What the program is told.
     pub program: ProgramParams,
+    /// Whether another program is taken off the interface when frames begin to be received. One that comes later is not: whoever puts it
+    /// where a program was means to.
+    pub replace: bool,
 }
 
 /// Places for queues that are added later, beside as many as there are at the start.
@@ -82,6 +90,10 @@ pub struct AfXdpCapture {
     frame_bytes: u32,
     /// None where it was refused.
     promiscuity: Option<Promiscuity>,
+    /// The numbers of the programs that were taken off the interface for this one.
+    replaced: Vec<u32>,
+    /// Whoever waits for a queue waits no longer.
+    told_to_end: Arc<AtomicBool>,
     stopper: Stopper,
 }
 
@@ -100,14 +112,17 @@ struct Queue {
 impl AfXdpCapture {
     /// Takes the frames of an interface, and gives a source of them to each of `workers` workers: queue `q` to worker `q % workers`.
     ///
+    /// Waiting for a queue ends as soon as `told_to_end` is set, now and later.
+    ///
     /// # Errors
     ///
-    /// When it can't be captured in any of the modes.
+    /// When it can't be captured in any of the modes; then nothing is left open or attached.
     pub fn open(
         interface: Interface,
         params: AfXdpParams,
         workers: usize,
         clock: LiveClock,
+        told_to_end: Arc<AtomicBool>,
     ) -> Result<(Self, Vec<LiveSource<XskPort>>), AfXdpError> {
         let stopper = Stopper::default();
         let mut seats: Vec<Vec<Seat<XskPort>>> = (0..workers).map(|_| Vec::new()).collect();
@@ -128,6 +143,8 @@ impl AfXdpCapture {
             mode: Mode::Generic,
             frame_bytes: 0,
             promiscuity: None,
+            replaced: Vec::new(),
+            told_to_end,
             stopper: stopper.clone(),
         };
         let interface = capture.interface().clone();
@@ -138,13 +155,18 @@ impl AfXdpCapture {
     }
 
     /// Brings sockets for all queues of an interface, in the first mode that works, and attaches the program.
-    ///
-    /// Asked first whether another program is attached: its sockets would keep the queues, and be blamed for that.
     fn receive(&mut self, interface: &Interface) -> Result<(), AfXdpError> {
-        if !interface.xdp_programs.is_empty() {
-            let (interface, programs) = (interface.name.clone(), interface.xdp_programs.clone());
-            return Err(AfXdpError::Taken { interface, programs });
-        }
+        self.replaced.clear();
+        self.receive_in_a_mode(interface).map_err(|source| match &*self.replaced {
+            [] => source,
+            replaced => {
+                AfXdpError::AfterReplacing { programs: replaced.to_vec(), source: Box::new(source) }
+            }
+        })
+    }
+
+    fn receive_in_a_mode(&mut self, interface: &Interface) -> Result<(), AfXdpError> {
+        self.may_attach(interface)?;
         (self.frame_bytes, _) = frame_bytes_for(&interface.name, interface.mtu)?;
         let mut refused = None;
         for mode in self.params.modes.clone() {
@@ -154,11 +176,27 @@ impl AfXdpCapture {
                     self.promiscuity = Promiscuity::hold(interface.index).ok();
                     return self.seat_all(interface, ports);
                 }
-                Err(error @ AfXdpError::Taken { .. }) => return Err(error),
+                Err(error) if error.is_final() => return Err(error),
                 Err(error) => refused = Some(error),
             }
         }
         Err(refused.unwrap_or_else(|| AfXdpError::Load("no mode is allowed".to_owned())))
+    }
+
+    /// Asked before anything else: another program's sockets would keep the queues, and be blamed for that.
+    fn may_attach(&self, interface: &Interface) -> Result<(), AfXdpError> {
+        let (name, programs) = (interface.name.clone(), interface.xdp_programs.clone());
+        if programs.is_empty() {
+            return Ok(());
+        }
+        if !self.params.replace {
+            return Err(AfXdpError::Taken { interface: name, programs });
+        }
+        let holders: Vec<String> = programs.iter().copied().flat_map(holders).collect();
+        if holders.is_empty() {
+            return Ok(());
+        }
+        Err(AfXdpError::Held { interface: name, programs, holders })
     }
 
     fn bind_all(&mut self, interface: &Interface) -> Result<Vec<XskPort>, AfXdpError> {
@@ -166,9 +204,28 @@ impl AfXdpCapture {
         for queue in 0..interface.queues.min(self.places()) {
             ports.push(self.bind(interface, queue)?);
         }
-        // Last: every frame that it sees finds its socket.
+        // Last: every frame that it sees finds its socket. And nobody's program goes for one that then has no sockets.
+        self.take_others_off(interface)?;
         self.program.attach(&interface.name, interface.index, self.mode.attach())?;
         Ok(ports)
+    }
+
+    /// Makes room for the program, which the kernel attaches to a free interface only: frames that come just then go by.
+    fn take_others_off(&mut self, interface: &Interface) -> Result<(), AfXdpError> {
+        if interface.xdp_programs.is_empty() || !self.replaced.is_empty() {
+            return Ok(());
+        }
+        let (name, programs) = (interface.name.clone(), interface.xdp_programs.clone());
+        match detach_xdp(&interface.name) {
+            Ok(()) => {
+                self.replaced = programs;
+                Ok(())
+            }
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::BUSY) => {
+                Err(AfXdpError::Held { interface: name, programs, holders: Vec::new() })
+            }
+            Err(source) => Err(AfXdpError::NotReplaced { interface: name, programs, source }),
+        }
     }
 
     /// A socket on a queue, where the program finds it.
@@ -179,7 +236,8 @@ impl AfXdpCapture {
             zero_copy: self.mode == Mode::ZeroCopy,
             busy_poll_micros: self.params.busy_poll_micros,
         };
-        let port = XskPort::bind(&interface.name, interface.index, queue, &params)?;
+        let ends = || self.told_to_end.load(Ordering::Relaxed);
+        let port = XskPort::bind_unless(&interface.name, interface.index, queue, &params, ends)?;
         self.program.give_socket(queue, port.descriptor())?;
         Ok(port)
     }
@@ -214,27 +272,70 @@ impl AfXdpCapture {
         self.promiscuity.is_some() || self.watched.interface.is_promiscuous
     }
 
+    /// The numbers of the programs that were taken off the interface when frames began to be received.
+    #[must_use]
+    pub fn replaced(&self) -> &[u32] {
+        &self.replaced
+    }
+
+    /// Queues for which there is no place: what comes on them finds no socket.
+    #[must_use]
+    pub fn queues_without_place(&self) -> u32 {
+        self.watched.interface.queues.saturating_sub(self.places())
+    }
+
     /// Looks what has become of the interface, and does what is to be done: dead sockets are taken away, a new interface of the same
-    /// name and queues that were added get sockets.
+    /// name and queues that were added get sockets, and a program that was taken off is attached again.
     pub fn look(&mut self) -> Vec<Change> {
         let (change, todo) = self.watched.look();
         let mut changes: Vec<Change> = change.into_iter().collect();
         match todo {
             Todo::Nothing => {}
+            Todo::Keep(interface) => changes.extend(self.keep_attached(&interface)),
             Todo::Abandon => {
                 self.take_all_away();
             }
             Todo::Receive(interface) => {
                 if self.take_all_away() {
-                    let change = match self.receive(&interface) {
+                    let received = self.receive(&interface);
+                    if !self.replaced.is_empty() {
+                        changes.push(Change::Replaced(self.replaced.clone()));
+                    }
+                    let change = match received {
                         Ok(()) => Some(self.watched.received(interface)),
                         Err(error) => self.watched.refused(error.to_string()),
                     };
                     changes.extend(change);
                 }
             }
-            Todo::Adapt(interface) => changes.extend(self.adapt(interface)),
+            Todo::Adapt(interface) => {
+                changes.extend(self.keep_attached(&interface));
+                changes.extend(self.adapt(interface));
+            }
         }
+        changes
+    }
+
+    /// Sees to it that the program is where it was attached: somebody may have taken it off, or put another in its place.
+    fn keep_attached(&mut self, interface: &Interface) -> Vec<Change> {
+        if interface.xdp_programs.contains(&self.program.id()) {
+            return self.watched.attached().into_iter().collect();
+        }
+        let mut changes: Vec<Change> = self.watched.displaced().into_iter().collect();
+        // What is left of the attachment would hold the place.
+        self.program.detach();
+        let name = &interface.name;
+        let attached = match &*interface.xdp_programs {
+            [] => self.program.attach(name, interface.index, self.mode.attach()),
+            others => {
+                let (interface, programs) = (name.clone(), others.to_vec());
+                Err(AfXdpError::Displaced { interface, programs })
+            }
+        };
+        changes.extend(match attached {
+            Ok(()) => self.watched.attached(),
+            Err(error) => self.watched.refused(error.to_string()),
+        });
         changes
     }
 
@@ -244,13 +345,13 @@ impl AfXdpCapture {
             Ok((frame_bytes, _)) if frame_bytes > self.frame_bytes => {
                 // Larger places need other sockets.
                 self.take_all_away();
-                return Some(self.watched.again());
+                return Some(self.watched.outgrown());
             }
             Ok(_) => {}
             Err(error) => return self.watched.refused(error.to_string()),
         }
         let added = self.watched.interface.queues..interface.queues.min(self.places());
-        for queue in added.clone() {
+        for queue in added {
             if self.queues.get(queue as usize).is_none_or(|place| place.watch.is_some()) {
                 continue;
             }
@@ -263,9 +364,14 @@ impl AfXdpCapture {
                 return self.watched.refused(error.to_string());
             }
         }
+        let there_were = self.watched.interface.queues;
+        let (there_are, received) = (interface.queues, interface.queues.min(self.places()));
         self.watched.interface = interface;
         let accepted = self.watched.accepted();
-        if added.is_empty() { accepted } else { Some(Change::Queues(added.end)) }
+        if there_are > there_were {
+            return Some(Change::Queues { there_are, received });
+        }
+        accepted
     }
 
     /// Detaches the program and asks for all sockets back. Returns whether they are all away.

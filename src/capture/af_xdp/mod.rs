@@ -4,8 +4,10 @@
 //! it sees. An [`XskPort`] is that socket, with memory that it shares with the kernel. Kernel documentation:
 //! `Documentation/networking/af_xdp.rst`.
 
+mod attachment;
 mod capture;
 mod error;
+mod holder;
 mod port;
 mod program;
 

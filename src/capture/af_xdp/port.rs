@@ -5,10 +5,11 @@
 )]
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
+use rustix::net::xdp::XdpOptionsFlags;
 use rustix::net::{RecvFlags, recv, sockopt};
 use xdp::nic::NicIndex;
 use xdp::slab::{HeapSlab, Slab as _};
@@ -31,6 +32,9 @@ const STAMP_MAGIC: u32 = 0x504e_5453;
 
 /// What an Ethernet frame has beside its payload: header, and two VLAN tags that an MTU does not count.
 const BESIDE_PAYLOAD: u32 = 14 + 8;
+
+/// What an address is rounded down to: a page, or part of one.
+const PAGE_BYTES: usize = 4_096;
 
 /// How long a queue is asked for that its last owner has only just left: the kernel lets go of it a little later.
 const BIND_PATIENCE: Duration = Duration::from_secs(1);
@@ -86,6 +90,8 @@ pub struct XskPort {
     /// Frames on their way from the ring to the batch; empty between turns.
     packets: HeapSlab,
     zero_copy: bool,
+    /// Whether the kernel looks for frames only when it is asked to.
+    asks_for_frames: bool,
 }
 
 // SAFETY: what is not `Send` by itself are the frames in `packets`, pointers into `memory`. `take` leaves none behind, so that a port that
@@ -110,8 +116,26 @@ impl XskPort {
         queue: u32,
         params: &PortParams,
     ) -> Result<Self, AfXdpError> {
+        Self::bind_unless(interface, index, queue, params, || false)
+    }
+
+    /// The same; a queue that is taken is waited for no longer than until `ends`.
+    ///
+    /// # Errors
+    ///
+    /// As above, and when it ends.
+    pub fn bind_unless(
+        interface: &str,
+        index: u32,
+        queue: u32,
+        params: &PortParams,
+        ends: impl Fn() -> bool,
+    ) -> Result<Self, AfXdpError> {
         let began = Instant::now();
         loop {
+            if ends() {
+                return Err(AfXdpError::ToldToEnd);
+            }
             match Self::try_bind(interface, index, queue, params) {
                 Err(AfXdpError::Bind { source, .. })
                     if Errno::from_io_error(&source) == Some(Errno::BUSY)
@@ -168,22 +192,29 @@ impl XskPort {
             memory,
             packets,
             zero_copy: false,
+            asks_for_frames: false,
         };
-        port.settle(params).map_err(|source| AfXdpError::Bind {
-            interface: interface.to_owned(),
-            queue,
-            source,
-        })?;
+        let options = sockopt::xdp_options(port.descriptor())
+            .map_err(|error| bind_error(interface, queue, SocketError::Bind(error.into())))?;
+        port.zero_copy = options.contains(XdpOptionsFlags::XDP_OPTIONS_ZEROCOPY);
+        if params.busy_poll_micros > 0 {
+            port.busy_poll(params.busy_poll_micros).map_err(|source| {
+                let interface = interface.to_owned();
+                AfXdpError::BusyPoll { interface, queue, source }
+            })?;
+        }
         Ok(port)
     }
 
-    /// Asks the kernel which mode is in force, and sets what can be set only now.
-    fn settle(&mut self, params: &PortParams) -> io::Result<()> {
-        let options = sockopt::xdp_options(self.descriptor())?;
-        self.zero_copy = options.contains(rustix::net::xdp::XdpOptionsFlags::XDP_OPTIONS_ZEROCOPY);
-        if params.busy_poll_micros > 0 {
-            busy_poll(self.descriptor(), params.busy_poll_micros)?;
-        }
+    /// Lets the kernel look for frames whenever the worker asks (`SO_BUSY_POLL`, with `SO_PREFER_BUSY_POLL` and a turn as the budget), for
+    /// drivers that do no better by interrupts.
+    fn busy_poll(&mut self, micros: u32) -> io::Result<()> {
+        let micros = libc::c_int::try_from(micros).unwrap_or(libc::c_int::MAX);
+        let turn = libc::c_int::try_from(TURN_FRAMES_MAX).unwrap_or(libc::c_int::MAX);
+        set_option(self.descriptor(), libc::SO_PREFER_BUSY_POLL, 1)?;
+        set_option(self.descriptor(), libc::SO_BUSY_POLL, micros)?;
+        set_option(self.descriptor(), libc::SO_BUSY_POLL_BUDGET, turn)?;
+        self.asks_for_frames = true;
         Ok(())
     }
 
@@ -208,7 +239,7 @@ impl XskPort {
         self.memory.allocatable()
     }
 
-    /// Gives the free places to the kernel; wakes it if there was nothing to receive.
+    /// Gives the free places to the kernel; wakes it if that is asked for.
     ///
     /// The ring has room for all of them, but the kernel shows received frames a moment before it shows that it took their places
     /// from this ring. What finds no room then goes with the next turn; the library takes all or nothing, so less is tried.
@@ -249,7 +280,9 @@ impl Port for XskPort {
             debug_assert!(fitted, "a batch has room for a slab of frames");
             self.memory.free_packet(packet);
         }
-        self.fill(false);
+        // A driver that writes into these places itself, and had none left, waits until somebody says that there are some again; the kernel
+        // knows whether it does. One that polls does nothing unasked.
+        self.fill(self.zero_copy || self.asks_for_frames);
         came
     }
 
@@ -301,6 +334,19 @@ impl PortWatch {
         })
     }
 
+    /// For how many microseconds the kernel looks for frames on the worker's behalf, and whether that is preferred to interrupts
+    /// (`SO_BUSY_POLL`, `SO_PREFER_BUSY_POLL`), as the kernel says.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not say.
+    pub fn busy_poll(&self) -> io::Result<(u32, bool)> {
+        let socket = self.descriptor.as_fd();
+        let micros = option(socket, libc::SO_BUSY_POLL)?;
+        let is_preferred = option(socket, libc::SO_PREFER_BUSY_POLL)? != 0;
+        Ok((u32::try_from(micros).unwrap_or(0), is_preferred))
+    }
+
     /// Whether the interface is up and there: polling would never tell.
     ///
     /// # Errors
@@ -319,33 +365,39 @@ fn probe(socket: impl std::os::fd::AsFd) -> Result<(), Errno> {
     }
 }
 
-/// Lets the kernel look for frames whenever the worker asks (`SO_BUSY_POLL`, with `SO_PREFER_BUSY_POLL` and a turn as the budget), for
-/// drivers that do no better by interrupts.
-fn busy_poll(socket: BorrowedFd<'_>, micros: u32) -> io::Result<()> {
-    let micros = libc::c_int::try_from(micros).unwrap_or(libc::c_int::MAX);
-    let turn = libc::c_int::try_from(TURN_FRAMES_MAX).unwrap_or(libc::c_int::MAX);
-    let length = libc::socklen_t::try_from(size_of::<libc::c_int>()).unwrap_or(0);
-    for (option, value) in [
-        (libc::SO_PREFER_BUSY_POLL, 1),
-        (libc::SO_BUSY_POLL, micros),
-        (libc::SO_BUSY_POLL_BUDGET, turn),
-    ] {
-        // SAFETY: the option takes an int, and gets the address and the size of one that lives until the call returns.
-        let set = unsafe {
-            libc::setsockopt(
-                socket.as_raw_fd(),
-                libc::SOL_SOCKET,
-                option,
-                std::ptr::from_ref(&value).cast(),
-                length,
-            )
-        };
-        if set != 0 {
-            return Err(io::Error::last_os_error());
-        }
-    }
-    Ok(())
+/// Sets an option of sockets (`SOL_SOCKET`) that is an int.
+fn set_option(socket: BorrowedFd<'_>, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
+    // SAFETY: the option takes an int, and gets the address and the size of one that lives until the call returns.
+    let set = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            option,
+            std::ptr::from_ref(&value).cast(),
+            INT_BYTES,
+        )
+    };
+    if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
+
+/// Such an option as it is.
+fn option(socket: BorrowedFd<'_>, option: libc::c_int) -> io::Result<libc::c_int> {
+    let (mut value, mut length) = (0, INT_BYTES);
+    // SAFETY: the kernel writes no more than an int, and how much that was, to two places that live until the call returns.
+    let got = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            option,
+            std::ptr::from_mut(&mut value).cast(),
+            &raw mut length,
+        )
+    };
+    if got == 0 { Ok(value) } else { Err(io::Error::last_os_error()) }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "an int has four bytes")]
+const INT_BYTES: libc::socklen_t = size_of::<libc::c_int>() as libc::socklen_t;
 
 fn memory(params: &PortParams) -> Result<Umem, io::Error> {
     let frame_size = if params.frame_bytes <= 2_048 { FrameSize::TwoK } else { FrameSize::FourK };
@@ -355,7 +407,22 @@ fn memory(params: &PortParams) -> Result<Umem, io::Error> {
         frame_count: params.frames,
         ..UmemCfgBuilder::default()
     };
-    Umem::map(config.build().map_err(io::Error::other)?)
+    let mut memory = Umem::map(config.build().map_err(io::Error::other)?)?;
+    ask_for_huge_pages(&mut memory, params.frames as usize * params.frame_bytes as usize);
+    Ok(memory)
+}
+
+/// Asks the kernel to take huge pages for memory that it has given nothing for yet, where it has any (`MADV_HUGEPAGE`): each frame lies
+/// on a page of its own, or half of one, and the processor remembers far fewer small ones than there are frames.
+fn ask_for_huge_pages(memory: &mut Umem, bytes: usize) {
+    // SAFETY: the packet goes back before this returns.
+    let Some(first) = (unsafe { memory.alloc() }) else { return };
+    // The library does not say where its memory lies, but its first frame begins it, and what stands before the frame's bytes is
+    // shorter than a page.
+    let begin = first.as_ptr().cast_mut().map_addr(|address| address & !(PAGE_BYTES - 1));
+    memory.free_packet(first);
+    // SAFETY: this changes the content of no memory, ours or not: it is advice on which pages to take. The kernel refuses what is not mapped.
+    let _advised: libc::c_int = unsafe { libc::madvise(begin.cast(), bytes, libc::MADV_HUGEPAGE) };
 }
 
 fn choose(flags: &mut BindFlags, zero_copy: bool) {

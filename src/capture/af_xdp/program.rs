@@ -4,17 +4,16 @@
 //! compiles it again and compares.
 
 use std::net::{IpAddr, Ipv6Addr};
-use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 
 use aya::maps::lpm_trie::Key;
 use aya::maps::{LpmTrie, MapData, PerCpuArray, XskMap};
-use aya::programs::links::FdLink;
-use aya::programs::{Xdp, XdpMode};
+use aya::programs::Xdp;
 use aya::util::KernelVersion;
 use aya::{Ebpf, EbpfLoader};
 
 use super::AfXdpError;
-use super::error::kernel_error;
+use super::attachment::Attachment;
 use crate::capture::interface::Interface;
 use crate::capture::live::QueueCounts;
 
@@ -57,10 +56,11 @@ impl AttachMode {
         }
     }
 
-    const fn flags(self) -> XdpMode {
+    /// `XDP_FLAGS_DRV_MODE`, `XDP_FLAGS_SKB_MODE` of `linux/if_link.h`.
+    const fn flags(self) -> u32 {
         match self {
-            Self::Native => XdpMode::Driver,
-            Self::Generic => XdpMode::Skb,
+            Self::Native => 1 << 2,
+            Self::Generic => 1 << 1,
         }
     }
 }
@@ -88,8 +88,10 @@ const fn queue_counts(numbers: [u64; 5]) -> QueueCounts {
 /// The program in the kernel. Dropped, it is detached and gone; so it is when this process ends, however it ends.
 pub struct XdpProgram {
     // Before the program: detached first.
-    link: Option<(FdLink, AttachMode)>,
+    attachment: Option<(Attachment, AttachMode)>,
     program: Ebpf,
+    /// The program's number in the kernel.
+    id: u32,
     sockets: XskMap<MapData>,
     counts: PerCpuArray<MapData, [u64; 5]>,
 }
@@ -118,8 +120,9 @@ impl XdpProgram {
             .override_global("stamps", &stamps, true)
             .load(OBJECT)
             .map_err(|error| AfXdpError::Load(with_causes(&error)))?;
-        let load = of_kind(&mut program)?.load();
-        load.map_err(|error| AfXdpError::Load(with_causes(&error)))?;
+        let redirect = of_kind(&mut program)?;
+        let loaded = redirect.load().and_then(|()| redirect.info());
+        let id = loaded.map_err(|error| AfXdpError::Load(with_causes(&error)))?.id();
         let sockets = taken(&mut program, "sockets")?;
         let counts = taken(&mut program, "counts")?;
         let mut ignored: LpmTrie<MapData, [u8; 16], u8> = taken(&mut program, "ignored")?;
@@ -127,7 +130,7 @@ impl XdpProgram {
             let insert = ignored.insert(&network(*address, *prefix_length), 1, 0);
             insert.map_err(|error| map_error("ignored", &error))?;
         }
-        Ok(Self { link: None, program, sockets, counts })
+        Ok(Self { attachment: None, program, id, sockets, counts })
     }
 
     /// Attaches the program to an interface.
@@ -141,31 +144,33 @@ impl XdpProgram {
         index: u32,
         mode: AttachMode,
     ) -> Result<(), AfXdpError> {
-        // Without links the library attaches in a way that outlives this process.
+        // Older kernels say no more than EINVAL.
         if KernelVersion::current().is_ok_and(|kernel| kernel < LINKS_SINCE) {
             return Err(AfXdpError::NoLink);
         }
-        let program = of_kind(&mut self.program)?;
-        let id = match program.attach_to_if_index(index, mode.flags()) {
-            Ok(id) => id,
-            Err(error) => return Err(not_attached(interface, mode, kernel_error(error))),
-        };
-        let link = program.take_link(id).map_err(|error| AfXdpError::Load(error.to_string()))?;
-        // A driver that refuses a link with EINVAL and takes the other kind would end here, with the program attached for good.
-        let link = FdLink::try_from(link).map_err(|_outlives| AfXdpError::NoLink)?;
-        self.link = Some((link, mode));
+        let program = of_kind(&mut self.program)?.fd();
+        let program = program.map_err(|error| AfXdpError::Load(with_causes(&error)))?;
+        let attachment = Attachment::new(program.as_fd(), index, mode.flags())
+            .map_err(|source| not_attached(interface, mode, source))?;
+        self.attachment = Some((attachment, mode));
         Ok(())
+    }
+
+    /// The program's number, by which an interface names what is attached to it.
+    #[must_use]
+    pub const fn id(&self) -> u32 {
+        self.id
     }
 
     /// How it is attached.
     #[must_use]
     pub fn attached(&self) -> Option<AttachMode> {
-        self.link.as_ref().map(|(_, mode)| *mode)
+        self.attachment.as_ref().map(|(_, mode)| *mode)
     }
 
     /// Detaches the program: no further frame reaches a socket. What it has counted can still be read.
     pub fn detach(&mut self) {
-        self.link = None;
+        self.attachment = None;
     }
 
     /// From now on `socket` gets the frames of `queue`.

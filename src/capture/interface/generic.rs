@@ -5,8 +5,10 @@
 
 use std::io;
 
+use netlink_sys::Socket;
 use netlink_sys::protocols::NETLINK_GENERIC;
-use netlink_sys::{Socket, SocketAddr};
+
+use super::link::{self, odd};
 
 /// The longest answer, bytes: some drivers have many features, each with its name.
 const ANSWER_BYTES_MAX: usize = 1 << 16;
@@ -39,10 +41,7 @@ impl Family {
     ///
     /// `ENOENT` when the kernel has none.
     pub(super) fn named(name: &str) -> io::Result<Self> {
-        let mut socket = Socket::new(NETLINK_GENERIC)?;
-        socket.bind_auto()?;
-        socket.connect(&SocketAddr::new(0, 0))?;
-        let control = Self { socket, number: CONTROL };
+        let control = Self { socket: link::connected(NETLINK_GENERIC)?, number: CONTROL };
         let mut text = name.as_bytes().to_vec();
         text.push(0);
         let answer = control.ask(GET_FAMILY, &attribute(FAMILY_NAME, &text))?;
@@ -87,10 +86,6 @@ fn read(answer: &[u8]) -> io::Result<Vec<u8>> {
         });
     }
     message.get(HEAD_BYTES..).map(<[u8]>::to_vec).ok_or_else(odd)
-}
-
-fn odd() -> io::Error {
-    io::Error::other("the kernel answers something else than was asked")
 }
 
 /// An attribute, with the bytes that the next one's alignment asks for.

@@ -1,17 +1,25 @@
 //! One interface as the kernel's routing socket shows it (`rtnetlink(7)`).
 
+use std::time::Duration;
 use std::{fs, io};
 
-use netlink_packet_core::{NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage, LinkXdp};
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 
 use super::ethtool;
 
 /// The longest answer about one interface, bytes; statistics and virtual functions make them long.
 const ANSWER_BYTES_MAX: usize = 1 << 16;
+
+/// How long an answer is waited for. The kernel gives it before the question's system call returns, or not at all: where it had no
+/// memory for it, nothing would ever come.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// An interface as it is just now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,25 +144,76 @@ pub fn names() -> Vec<String> {
 fn ask(name: &str) -> io::Result<Option<LinkMessage>> {
     let mut question = LinkMessage::default();
     question.attributes.push(LinkAttribute::IfName(name.to_owned()));
-    let payload = NetlinkPayload::from(RouteNetlinkMessage::GetLink(question));
-    let mut message = NetlinkMessage::new(NetlinkHeader::default(), payload);
-    message.header.flags = NLM_F_REQUEST;
+    match exchange(RouteNetlinkMessage::GetLink(question), NLM_F_REQUEST)? {
+        NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => Ok(Some(link)),
+        NetlinkPayload::Error(error) if error.raw_code() == -libc::ENODEV => Ok(None),
+        NetlinkPayload::Error(error) => Err(error.to_io()),
+        _ => Err(odd()),
+    }
+}
+
+/// Takes the XDP programs off the interface of this name, each in the mode in which it is attached.
+///
+/// # Errors
+///
+/// `EBUSY` when one is held by a BPF link, which nobody but its holder takes away; when the right is missing (`CAP_NET_ADMIN`).
+pub(crate) fn detach_xdp(name: &str) -> io::Result<()> {
+    let Some(link) = ask(name)? else {
+        return Err(io::Error::from_raw_os_error(libc::ENODEV));
+    };
+    let xdp = link.attributes.iter().filter_map(|attribute| match attribute {
+        LinkAttribute::Xdp(xdp) => Some(xdp),
+        _ => None,
+    });
+    // XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE, XDP_FLAGS_HW_MODE of `linux/if_link.h`.
+    let mode = |attribute: &LinkXdp| match attribute {
+        LinkXdp::SkbProgId(_) => Some(1 << 1),
+        LinkXdp::DrvProgId(_) => Some(1 << 2),
+        LinkXdp::HwProgId(_) => Some(1 << 3),
+        _ => None,
+    };
+    for flags in xdp.flatten().filter_map(mode) {
+        let mut order = LinkMessage::default();
+        order.header.index = link.header.index;
+        // No program is the program numbered -1.
+        order.attributes.push(LinkAttribute::Xdp(vec![LinkXdp::Fd(-1), LinkXdp::Flags(flags)]));
+        match exchange(RouteNetlinkMessage::SetLink(order), NLM_F_REQUEST | NLM_F_ACK)? {
+            NetlinkPayload::Error(error) if error.raw_code() == 0 => {}
+            NetlinkPayload::Error(error) => return Err(error.to_io()),
+            _ => return Err(odd()),
+        }
+    }
+    Ok(())
+}
+
+/// Sends a message, and takes the answer.
+fn exchange(
+    message: RouteNetlinkMessage,
+    flags: u16,
+) -> io::Result<NetlinkPayload<RouteNetlinkMessage>> {
+    let mut message = NetlinkMessage::new(NetlinkHeader::default(), NetlinkPayload::from(message));
+    message.header.flags = flags;
     message.finalize();
     let mut bytes = vec![0; message.buffer_len()];
     message.serialize(&mut bytes);
-
-    let mut socket = Socket::new(NETLINK_ROUTE)?;
-    socket.bind_auto()?;
-    socket.connect(&SocketAddr::new(0, 0))?;
+    let socket = connected(NETLINK_ROUTE)?;
     socket.send(&bytes, 0)?;
     let mut answer = Vec::with_capacity(ANSWER_BYTES_MAX);
     socket.recv(&mut answer, 0)?;
     let answer =
         NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer).map_err(io::Error::other)?;
-    match answer.payload {
-        NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => Ok(Some(link)),
-        NetlinkPayload::Error(error) if error.raw_code() == -libc::ENODEV => Ok(None),
-        NetlinkPayload::Error(error) => Err(error.to_io()),
-        _ => Err(io::Error::other("the kernel answers something else than was asked")),
-    }
+    Ok(answer.payload)
+}
+
+pub(super) fn odd() -> io::Error {
+    io::Error::other("the kernel answers something else than was asked")
+}
+
+/// A socket of this protocol, which waits no longer for an answer than [`PATIENCE`].
+pub(super) fn connected(protocol: isize) -> io::Result<Socket> {
+    let mut socket = Socket::new(protocol)?;
+    socket.bind_auto()?;
+    socket.connect(&SocketAddr::new(0, 0))?;
+    set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE))?;
+    Ok(socket)
 }

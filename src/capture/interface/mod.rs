@@ -12,5 +12,6 @@ pub use self::card::{
 pub use self::ethtool::{
     Dealing, Flow, HashFields, QueueLimits, dealing, driver, hash_fields, queue_limits,
 };
+pub(crate) use self::link::detach_xdp;
 pub use self::link::{Interface, InterfaceError, names};
 pub use self::route::has_default_route;

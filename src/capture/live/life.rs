@@ -13,6 +13,10 @@ pub enum LinkState {
     Down,
     /// It was deleted. Nothing will come through its sockets any more, not even from a new one of the same name.
     Gone,
+    /// Its frames have become longer than the places for them, and other sockets are brought.
+    Outgrown,
+    /// It is up, and the program that gives frames to the sockets is not attached to it any more.
+    Displaced,
 }
 
 /// What has happened to an interface since it was last looked at.
@@ -25,8 +29,15 @@ pub enum Change {
         /// How many.
         queues: u32,
     },
-    /// Queues were added, and are received: their numbers are below this.
-    Queues(u32),
+    /// Queues were added.
+    Queues {
+        /// How many there are.
+        there_are: u32,
+        /// How many of them are received; there is no place for the others.
+        received: u32,
+    },
+    /// The XDP programs of these numbers were taken off the interface, as was asked for, and are not put back.
+    Replaced(Vec<u32>),
     /// It can't be received as it is now; it is tried again and again.
     Refused(String),
     /// What was refused is no longer so.
@@ -37,10 +48,28 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Lost(LinkState::Gone) => f.write_str("the interface is gone"),
-            Self::Lost(_) => f.write_str("the interface is down"),
             Self::Back { queues } => write!(f, "frames can come again, on {queues} queues"),
-            Self::Queues(queues) => {
-                write!(f, "there are {queues} queues now, and all are received")
+            Self::Lost(LinkState::Outgrown) => {
+                f.write_str("the MTU has grown, and the sockets are exchanged for larger ones")
+            }
+            Self::Lost(LinkState::Displaced) => {
+                f.write_str("the sensor's XDP program was taken off the interface")
+            }
+            Self::Lost(_) => f.write_str("the interface is down"),
+            Self::Queues { there_are, received } if there_are == received => {
+                write!(f, "there are {there_are} queues now, and all are received")
+            }
+            Self::Queues { there_are, received } => write!(
+                f,
+                "there are {there_are} queues now, and the first {received} are received: frames that come on the others are counted as without a socket until the sensor starts again"
+            ),
+            Self::Replaced(programs) => {
+                let ids: Vec<String> = programs.iter().map(|id| format!("id {id}")).collect();
+                let ids = ids.join(", ");
+                write!(
+                    f,
+                    "the XDP program that was attached ({ids}) was taken off, and is not put back"
+                )
             }
             Self::Accepted => f.write_str("the interface can be received as it is now"),
             Self::Refused(reason) => write!(f, "the interface can't be received: {reason}"),
@@ -53,7 +82,10 @@ impl fmt::Display for Change {
 pub struct Watched {
     /// What was known of it then.
     pub interface: Interface,
+    /// Up, down or gone.
     state: LinkState,
+    /// Whether what gives frames to the sockets is off the interface.
+    is_displaced: bool,
     /// Why it could not be received the last time, said once.
     refused: Option<String>,
 }
@@ -61,8 +93,10 @@ pub struct Watched {
 /// What is to be done about an interface.
 #[derive(Clone, Debug)]
 pub enum Todo {
-    /// Nothing.
+    /// Nothing, as nothing is known of it.
     Nothing,
+    /// Nothing but to see whether what is attached to it still is.
+    Keep(Interface),
     /// Take its sockets away: they are dead.
     Abandon,
     /// Bring sockets for this one.
@@ -76,7 +110,7 @@ impl Watched {
     #[must_use]
     pub const fn new(interface: Interface) -> Self {
         let state = if interface.is_up { LinkState::Up } else { LinkState::Down };
-        Self { interface, state, refused: None }
+        Self { interface, state, is_displaced: false, refused: None }
     }
 
     /// How it was last seen.
@@ -114,15 +148,19 @@ impl Watched {
             (LinkState::Up, false) => self.lose(LinkState::Down),
             (LinkState::Down, true) => {
                 self.state = LinkState::Up;
-                // Whoever hears that it is back is to hear again what is still wrong with it.
-                self.refused = None;
-                Some(Change::Back { queues: found.queues })
+                Some(if self.is_displaced {
+                    Change::Lost(LinkState::Displaced)
+                } else {
+                    // Whoever hears that it is back is to hear again what is still wrong with it.
+                    self.refused = None;
+                    Change::Back { queues: found.queues }
+                })
             }
             // What was refused, an MTU say, was taken back. One that is to be adapted to is still to be accepted.
-            _ if !adapt => self.accepted(),
+            _ if !adapt && !self.is_displaced => self.accepted(),
             _ => None,
         };
-        (change, if adapt { Todo::Adapt(found) } else { Todo::Nothing })
+        (change, if adapt { Todo::Adapt(found) } else { Todo::Keep(found) })
     }
 
     fn lose(&mut self, state: LinkState) -> Option<Change> {
@@ -130,10 +168,27 @@ impl Watched {
         (was != state).then_some(Change::Lost(state))
     }
 
-    /// It has to be received anew, as if it had been made again.
-    pub fn again(&mut self) -> Change {
+    /// What gives frames to the sockets is not attached to it any more. News once, and only where frames would come otherwise.
+    pub fn displaced(&mut self) -> Option<Change> {
+        let was = std::mem::replace(&mut self.is_displaced, true);
+        (!was && self.state == LinkState::Up).then_some(Change::Lost(LinkState::Displaced))
+    }
+
+    /// What gives frames to the sockets is attached to it. News where it was not.
+    pub fn attached(&mut self) -> Option<Change> {
+        if !std::mem::replace(&mut self.is_displaced, false) {
+            return None;
+        }
+        self.refused = None;
+        let queues = self.interface.queues;
+        (self.state == LinkState::Up).then_some(Change::Back { queues })
+    }
+
+    /// It has to be received anew, with larger places for frames, as if it had been made again.
+    pub fn outgrown(&mut self) -> Change {
         self.state = LinkState::Gone;
-        Change::Lost(LinkState::Gone)
+        self.is_displaced = false;
+        Change::Lost(LinkState::Outgrown)
     }
 
     /// `interface` is received now.
@@ -182,11 +237,11 @@ mod tests {
     #[test]
     fn an_interface_that_goes_down_and_comes_up_is_told_once_each() {
         let mut watched = Watched::new(interface(2, true, 1));
-        assert!(matches!(watched.seen(Some(interface(2, true, 1))), (None, Todo::Nothing)));
+        assert!(matches!(watched.seen(Some(interface(2, true, 1))), (None, Todo::Keep(_))));
         let (change, todo) = watched.seen(Some(interface(2, false, 1)));
         assert_eq!(change, Some(Change::Lost(LinkState::Down)));
-        assert!(matches!(todo, Todo::Nothing), "its sockets go on by themselves");
-        assert!(matches!(watched.seen(Some(interface(2, false, 1))), (None, Todo::Nothing)));
+        assert!(matches!(todo, Todo::Keep(_)), "its sockets go on by themselves");
+        assert!(matches!(watched.seen(Some(interface(2, false, 1))), (None, Todo::Keep(_))));
         let (change, _) = watched.seen(Some(interface(2, true, 1)));
         assert_eq!(change, Some(Change::Back { queues: 1 }));
     }
@@ -204,6 +259,33 @@ mod tests {
         assert_eq!(change, Some(Change::Back { queues: 2 }), "it is back when it is up");
         assert!(matches!(watched.seen(None), (Some(Change::Lost(LinkState::Gone)), Todo::Abandon)));
         assert!(matches!(watched.seen(None), (None, Todo::Abandon)));
+    }
+
+    #[test]
+    fn a_program_that_is_taken_off_is_a_gap_until_it_is_attached_again() {
+        let mut watched = Watched::new(interface(2, true, 1));
+        assert_eq!(watched.attached(), None, "nothing was wrong");
+        assert_eq!(watched.displaced(), Some(Change::Lost(LinkState::Displaced)));
+        assert_eq!(watched.displaced(), None, "that is said once");
+        let why = || "another one is there".to_owned();
+        assert!(watched.refused(why()).is_some());
+        assert_eq!(watched.seen(Some(interface(2, true, 1))).0, None, "it is still refused");
+        assert_eq!(watched.refused(why()), None);
+        assert_eq!(watched.attached(), Some(Change::Back { queues: 1 }));
+        assert!(watched.refused(why()).is_some(), "what comes again is said again");
+    }
+
+    #[test]
+    fn a_program_that_is_taken_off_while_the_interface_is_down_is_missed_when_it_comes_up() {
+        let mut watched = Watched::new(interface(2, false, 1));
+        assert_eq!(watched.displaced(), None, "nothing comes anyway");
+        let (change, _) = watched.seen(Some(interface(2, true, 1)));
+        assert_eq!(change, Some(Change::Lost(LinkState::Displaced)));
+        let (change, _) = watched.seen(Some(interface(2, false, 1)));
+        assert_eq!(change, Some(Change::Lost(LinkState::Down)));
+        assert_eq!(watched.attached(), None, "nothing comes all the same");
+        let (change, _) = watched.seen(Some(interface(2, true, 1)));
+        assert_eq!(change, Some(Change::Back { queues: 1 }));
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub enum NoticeKind {
     StoreBack,
     /// The spool took a batch no more: events are lost, and counted.
     SpoolFull,
-    /// The interface is down or gone: no frames come.
+    /// The interface is down or gone, or the XDP program was taken off it: no frames come.
     CaptureLost,
     /// Frames of the interface can come again.
     CaptureBack,

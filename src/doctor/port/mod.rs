@@ -150,7 +150,7 @@ impl Port<'_> {
                 .ok(CHECK, format!("XDP program {id} is this sensor's: it is running")),
             Some(false) => Part::Interface
                 .warning(CHECK, format!("XDP program {id} is another program's"))
-                .since("it decides what becomes of frames, and the sensor does not start beside it; stop the program that attached it"),
+                .since("it decides what becomes of frames, and the sensor does not start beside it; stop the program that attached it, or let the sensor take it off (capture.replace)"),
             None => Part::Interface.unknown(
                 CHECK,
                 &format!("whose XDP program {id} is"),
