@@ -5,7 +5,10 @@ use std::fmt::Write as _;
 use clap::Args;
 
 use super::{ConfigArgument, Failure, output, setup};
+use crate::capture::interface::Interface;
+use crate::config::Config;
 use crate::intel::IntelReport;
+use crate::sensor::NotGranted;
 use crate::verdict::{Detection, Policy};
 
 /// Arguments of `check`.
@@ -36,7 +39,11 @@ impl Check {
             .as_ref()
             .map_or("built-in defaults".to_owned(), |path| path.display().to_string());
         line("config", format!("{file}: good"));
-        line("workers", format!("{}{}", params.workers, if params.pin { ", pinned" } else { "" }));
+        let pinned = if params.cores.workers.is_empty() { "" } else { ", pinned" };
+        line("workers", format!("{}{pinned}", params.workers));
+        if let Some(not_here) = not_granted(&config)? {
+            line("", not_here);
+        }
         line("model", format!("{} (sha256 {})", model.about().name, model.sha256()));
         line("rules", rule_report.to_string());
         for refusal in &rule_report.refused {
@@ -50,6 +57,20 @@ impl Check {
         line("http", http.map_or("none".to_owned(), |http| http.address.to_string()));
         line("detection", format!("version {:08x}", detection.version()));
         output::print(&page)
+    }
+}
+
+/// What the sensor would not be granted if this process were it: rights are those of a user and of a unit, so they are only told of. A core
+/// that there is not is an error.
+fn not_granted(config: &Config) -> Result<Option<String>, Failure> {
+    let interface = config.capture.interface.as_ref().and_then(|name| Interface::find(name).ok());
+    let params = setup::live_params(config, interface.map_or(0, |interface| interface.queues));
+    match setup::demands(config, &params).check() {
+        Ok(()) => Ok(None),
+        Err(error @ (NotGranted::Core { .. } | NotGranted::NoCoreLeft { .. })) => {
+            Err(Failure::configuration(error))
+        }
+        Err(right) => Ok(Some(format!("NOT GRANTED to who asks now: {right}"))),
     }
 }
 

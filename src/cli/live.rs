@@ -48,6 +48,7 @@ pub(super) fn run(
     let interface = Interface::find(name).map_err(Failure::configuration)?;
     let backend = backend(&config.capture, name)?;
     let params = setup::live_params(config, interface.queues);
+    setup::demands(config, &params).take().map_err(Failure::configuration)?;
     let workers = params.workers;
     let clock = LiveClock::start();
     let reloader = Reloader::start(config, clock.now())?;

@@ -84,9 +84,11 @@ impl Run {
         let moment = reader.next_time().unwrap_or_default();
         let names: Vec<_> = self.source.iter().map(|path| path.display().to_string()).collect();
         let reloader = Reloader::start(config, moment)?;
+        let params = setup::live_params(config, 0);
+        setup::demands(config, &params).take().map_err(Failure::configuration)?;
         let appliance = Appliance::start(Plan {
             location: store::configured(config),
-            params: setup::live_params(config, 0),
+            params,
             events: setup::event_params(config, Attended::Sensor),
             detection: Arc::clone(reloader.published()),
             config,

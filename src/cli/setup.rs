@@ -18,7 +18,7 @@ use crate::logs::{self, Logs};
 use crate::model::{ExpectedSchema, Model};
 use crate::owner::OwnerParams;
 use crate::rules::{DEFAULT_RULES, LoadReport, RuleSet, RuleText, Variables};
-use crate::sensor::{SensorParams, WORKERS_MAX};
+use crate::sensor::{Cores, Demands, SensorParams, WORKERS_MAX, Wanted};
 use crate::sources::{Keyer, TableParams};
 use crate::time::Timestamp;
 use crate::verdict::{Detection, Policy};
@@ -54,15 +54,35 @@ pub fn sensor_params(config: &Config, workers: usize) -> Result<SensorParams, Fa
 /// knows.
 pub(super) fn live_params(config: &Config, queues: u32) -> SensorParams {
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let cores = if config.workers.cores.is_empty() { cores } else { config.workers.cores.len() };
     let wanted = usize::try_from(queues).unwrap_or(WORKERS_MAX).min(cores).clamp(1, WORKERS_MAX);
     let key = config.sources.hash_key.unwrap_or_else(|| rand::thread_rng().r#gen());
-    laid_out(config, config.workers.count.map_or(wanted, NonZeroUsize::get), halves(key))
+    let params =
+        laid_out(config, config.workers.count.map_or(wanted, NonZeroUsize::get), halves(key));
+    SensorParams { fifo: config.workers.fifo, ..params }
+}
+
+/// What a sensor of this layout asks of the machine.
+pub(super) fn demands<'a>(config: &Config, params: &'a SensorParams) -> Demands<'a> {
+    Demands {
+        cores: &params.cores,
+        workers: params.workers,
+        fifo: params.fifo,
+        alone: !config.workers.cores.is_empty(),
+        lock_memory: config.workers.lock_memory,
+    }
 }
 
 fn laid_out(config: &Config, workers: usize, key: [u64; 2]) -> SensorParams {
+    let wanted = match &config.workers.cores[..] {
+        _ if !config.workers.pin => Wanted::Unbound,
+        [] => Wanted::Any,
+        these => Wanted::These(these.to_vec()),
+    };
     SensorParams {
         workers,
-        pin: config.workers.pin,
+        cores: Cores::deal(workers, &wanted),
+        fifo: None,
         keyer: Keyer {
             key,
             v6_prefix: config.sources.ipv6_prefix,
@@ -128,7 +148,7 @@ pub(super) fn api_params(
         threads: http.threads,
         token,
         hosts: http.hosts.clone(),
-        cores: params.cores().others,
+        cores: params.cores.others.clone(),
         ipv6_prefix: config.sources.ipv6_prefix,
         ..ApiParams::default()
     };

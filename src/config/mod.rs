@@ -24,9 +24,10 @@ use crate::verdict::PolicyParams;
 
 pub use error::{Broken, ConfigError, Fault};
 pub use params::{
-    Backend, CaptureParams, DecoyParams, EventSettings, FeatureParams, HttpParams, LogFormat,
-    LogLevel, LogParams, ModelParams, Origin, ReplayParams, RuleParams, SOURCES_MAX, SOURCES_MIN,
-    SensorParams, SourceParams, StoreParams, StoreUrl, Unsupported, WORKERS_MAX, WorkerParams,
+    Backend, CORE_MAX, CaptureParams, DecoyParams, EventSettings, FeatureParams, HttpParams,
+    LogFormat, LogLevel, LogParams, ModelParams, Origin, PRIORITY_MAX, ReplayParams, RuleParams,
+    SOURCES_MAX, SOURCES_MIN, SensorParams, SourceParams, StoreParams, StoreUrl, Unsupported,
+    WORKERS_MAX, WorkerParams,
 };
 
 use places::Places;

@@ -55,13 +55,25 @@ pub struct CaptureParams {
 }
 
 /// How the work is spread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerParams {
     /// Worker threads, at most [`WORKERS_MAX`]; `None` where the number is left to what is received.
     pub count: Option<NonZeroUsize>,
     /// Whether each worker is pinned to a core of its own.
     pub pin: bool,
+    /// The cores that are the workers' alone, worker 0's first; empty where any will do.
+    pub cores: Vec<usize>,
+    /// The priority of a sensor's workers among real-time threads (SCHED_FIFO), 1 to [`PRIORITY_MAX`]; `None` for ordinary threads.
+    pub fifo: Option<u8>,
+    /// Whether a sensor's memory is never swapped out.
+    pub lock_memory: bool,
 }
+
+/// The highest priority of a real-time worker: threads that serve interrupts have 50, and bring the frames.
+pub const PRIORITY_MAX: u8 = 49;
+
+/// The highest number of a core that can be named.
+pub const CORE_MAX: u64 = 1_023;
 
 /// The most workers: each owns at least one of the 64 shards of the source table.
 pub const WORKERS_MAX: usize = 64;

@@ -80,11 +80,23 @@ impl Default for RawCapture {
 pub(super) struct RawWorkers {
     pub(super) count: u64,
     pub(super) pin: bool,
+    /// Empty: any.
+    pub(super) cores: Vec<u64>,
+    pub(super) scheduling: String,
+    pub(super) priority: u64,
+    pub(super) lock_memory: bool,
 }
 
 impl Default for RawWorkers {
     fn default() -> Self {
-        Self { count: 0, pin: true }
+        Self {
+            count: 0,
+            pin: true,
+            cores: Vec::new(),
+            scheduling: "normal".to_owned(),
+            priority: 10,
+            lock_memory: false,
+        }
     }
 }
 

@@ -15,8 +15,8 @@ use crate::verdict::{Floor, Floors, PolicyParams, Thresholds, Weights};
 
 use super::error::Broken;
 use super::params::{
-    DecoyParams, FeatureParams, ModelParams, Origin, ReplayParams, RuleParams, SOURCES_MAX,
-    SOURCES_MIN, SourceParams, Unsupported, WORKERS_MAX, WorkerParams,
+    CORE_MAX, DecoyParams, FeatureParams, ModelParams, Origin, PRIORITY_MAX, ReplayParams,
+    RuleParams, SOURCES_MAX, SOURCES_MIN, SourceParams, Unsupported, WORKERS_MAX, WorkerParams,
 };
 use super::raw::{
     BUILT_IN, RawConfig, RawDecoys, RawFeatures, RawFeed, RawIntel, RawModel, RawPolicy, RawReplay,
@@ -60,7 +60,53 @@ fn workers(raw: &RawWorkers) -> Result<WorkerParams, Broken> {
             "2",
         ));
     };
-    Ok(WorkerParams { count: NonZeroUsize::new(count), pin: raw.pin })
+    let cores = worker_cores(raw, count)?;
+    let priority = u8::try_from(raw.priority).ok();
+    let Some(priority) = priority.filter(|priority| (1..=PRIORITY_MAX).contains(priority)) else {
+        let rule = format!("be from 1 to {PRIORITY_MAX}, below the threads that serve interrupts");
+        return Err(Broken::new("workers.priority", rule, "10"));
+    };
+    let fifo = match raw.scheduling.as_str() {
+        "normal" => None,
+        "fifo" if raw.pin => Some(priority),
+        "fifo" => {
+            let rule =
+                "be \"normal\" where workers.pin is false: it would drive others off any core";
+            return Err(Broken::new("workers.scheduling", rule, "\"normal\""));
+        }
+        _ => {
+            let rule = "be \"normal\" or \"fifo\"";
+            return Err(Broken::new("workers.scheduling", rule, "\"normal\""));
+        }
+    };
+    let lock_memory = raw.lock_memory;
+    Ok(WorkerParams { count: NonZeroUsize::new(count), pin: raw.pin, cores, fifo, lock_memory })
+}
+
+/// The cores that are named for `count` workers (0: for as many as there are queues).
+fn worker_cores(raw: &RawWorkers, count: usize) -> Result<Vec<usize>, Broken> {
+    let mut cores = Vec::with_capacity(raw.cores.len());
+    for (nth, core) in raw.cores.iter().enumerate() {
+        let key = || format!("workers.cores[{nth}]");
+        let Some(core) =
+            usize::try_from(*core).ok().filter(|_| *core <= CORE_MAX && nth < WORKERS_MAX)
+        else {
+            let rule = format!("be at most {CORE_MAX}, and one of at most {WORKERS_MAX}");
+            return Err(Broken::new(key(), rule, "2"));
+        };
+        if cores.contains(&core) {
+            return Err(Broken::new(key(), "be named once", "[2, 3]"));
+        }
+        cores.push(core);
+    }
+    if !cores.is_empty() && !raw.pin {
+        return Err(Broken::new("workers.cores", "be empty where workers.pin is false", "[]"));
+    }
+    if !cores.is_empty() && cores.len() < count {
+        let rule = format!("name a core for each of the {count} workers, or none");
+        return Err(Broken::new("workers.cores", rule, "[]"));
+    }
+    Ok(cores)
 }
 
 fn sources(raw: &RawSources) -> Result<SourceParams, Broken> {

@@ -230,6 +230,31 @@ const BROKEN: &[(&str, &str)] = &[
         "1:17: workers.count = 65: must be at most 64 (0 is as many as there are queues), such as 2",
     ),
     (
+        "workers.cores = [1, 1024]",
+        "1:21: workers.cores[1] = 1024: must be at most 1023, and one of at most 64, such as 2",
+    ),
+    ("workers.cores = [1, 1]", "1:21: workers.cores[1] = 1: must be named once, such as [2, 3]"),
+    (
+        "[workers]\ncores = [1]\npin = false",
+        "2:9: workers.cores = [1]: must be empty where workers.pin is false, such as []",
+    ),
+    (
+        "[workers]\ncores = [1]\ncount = 2",
+        "2:9: workers.cores = [1]: must name a core for each of the 2 workers, or none, such as []",
+    ),
+    (
+        "workers.priority = 50",
+        "1:20: workers.priority = 50: must be from 1 to 49, below the threads that serve interrupts, such as 10",
+    ),
+    (
+        "workers.scheduling = 'rr'",
+        "1:22: workers.scheduling = 'rr': must be \"normal\" or \"fifo\", such as \"normal\"",
+    ),
+    (
+        "[workers]\nscheduling = 'fifo'\npin = false",
+        "2:14: workers.scheduling = 'fifo': must be \"normal\" where workers.pin is false: it would drive others off any core, such as \"normal\"",
+    ),
+    (
         "[sources]\ncapacity = 5000",
         "2:12: sources.capacity = 5000: must be a power of two from 1024 to 16777216, such as 8192",
     ),

@@ -13,6 +13,7 @@
 //! has the frames under control sees it in what the worker publishes, and lets no more come. What it held shows at the end as sums that do
 //! not hold.
 
+mod cores;
 mod edge;
 
 use std::sync::Arc;
@@ -20,7 +21,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use core_affinity::CoreId;
 use hdrhistogram::Histogram;
 use sha2::{Digest as _, Sha256};
 
@@ -37,6 +37,7 @@ use crate::time::Timestamp;
 use crate::verdict::InForce;
 use crate::worker::{Finished, Leaving, Parts, WhenFull, Worker};
 
+pub use cores::{Cores, Demands, NotGranted, Wanted};
 pub use edge::{Death, will_be_caught};
 use edge::{Injected, guarded};
 
@@ -55,8 +56,10 @@ pub const WORKERS_MAX: usize = SHARDS;
 pub struct SensorParams {
     /// Number of workers, 1 to [`WORKERS_MAX`].
     pub workers: usize,
-    /// Whether each worker is bound to a core of its own, where there are enough.
-    pub pin: bool,
+    /// Where each worker is bound, where there are enough cores, and what is left for everything else.
+    pub cores: Cores,
+    /// The workers' priority among real-time threads; `None`: they are ordinary ones.
+    pub fifo: Option<u8>,
     /// How sources are told apart, and by which hash.
     pub keyer: Keyer,
     /// How much is remembered, and what measuring needs.
@@ -78,31 +81,6 @@ impl SensorParams {
         );
         let [a, b, c, d, ..] = <[u8; 32]>::from(Sha256::digest(text));
         u32::from_be_bytes([a, b, c, d])
-    }
-}
-
-/// Which core does what.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Cores {
-    /// The core of each worker; empty when they are not bound, or there are not enough.
-    pub workers: Vec<usize>,
-    /// Cores on which no worker is bound; empty when there is none left.
-    pub others: Vec<usize>,
-}
-
-impl SensorParams {
-    /// Deals the cores that this process may use. Workers are counted from the last one: the first is where the system does its
-    /// own work.
-    #[must_use]
-    pub fn cores(&self) -> Cores {
-        let ids = core_affinity::get_core_ids().unwrap_or_default();
-        let mut cores: Vec<usize> = ids.into_iter().map(|core| core.id).collect();
-        if !self.pin || self.workers > cores.len() {
-            return Cores { workers: Vec::new(), others: cores };
-        }
-        let mut workers = cores.split_off(cores.len() - self.workers);
-        workers.reverse();
-        Cores { workers, others: cores }
     }
 }
 
@@ -283,8 +261,7 @@ fn collect<S: Send>(
     let turnover = Turnover::new(watched.published.clone(), Arc::clone(&watched.settled));
     let slots = report_slots(watched.when_full, params.workers);
     let (outlets, inlets) = (0..params.workers).map(|_| ring::reports(slots)).unzip();
-    let cores = params.cores().workers;
-    let crew = Crew { params, detection, watched, cores: &cores, started };
+    let crew = Crew { params, detection, watched, started };
     thread::scope(|scope| {
         let workers = thread::Builder::new()
             .name(name.to_owned())
@@ -316,7 +293,6 @@ struct Crew<'a> {
     params: &'a SensorParams,
     detection: &'a Publisher<InForce>,
     watched: &'a Watched,
-    cores: &'a [usize],
     started: Instant,
 }
 
@@ -325,7 +301,7 @@ impl Crew<'_> {
     fn alone<S: FrameSource>(self, source: S, outlets: Vec<ring::Outlet>) -> Replayed<S> {
         let mut workers = self.workers(vec![source], outlets, Order::Turns);
         let worker = workers.pop().expect("one source makes one worker");
-        self.pin(0);
+        self.settle(0);
         let built = self.started.elapsed().as_secs_f64();
         let (finished, death) = run_to_the_end(worker);
         let Counted { source, frames, .. } = finished.source;
@@ -388,7 +364,7 @@ impl Crew<'_> {
                     thread::Builder::new()
                         .name(worker(number))
                         .spawn_scoped(scope, move || {
-                            self.pin(number);
+                            self.settle(number);
                             let (finished, death) = run_to_the_end(working);
                             (keep(finished), death)
                         })
@@ -427,11 +403,17 @@ impl Crew<'_> {
         parts.map(Worker::new).collect()
     }
 
-    /// Binds this thread to the core of the worker numbered `number`.
-    fn pin(self, number: usize) {
-        if let Some(id) = self.cores.get(number) {
+    /// Makes this thread that of the worker numbered `number`: its core, and how the kernel is to see it.
+    fn settle(self, number: usize) {
+        if let Some(core) = self.params.cores.workers.get(number) {
             // Not being bound costs time, never a verdict.
-            let _bound: bool = core_affinity::set_for_current(CoreId { id: *id });
+            let _bound: bool = cores::bind(*core);
+        }
+        if let Some(priority) = self.params.fifo
+            && let Err(error) = cores::real_time(priority)
+        {
+            // It was tried before anything was started.
+            tracing::error!(worker = number, %error, "no real-time thread after all");
         }
     }
 }
