@@ -52,7 +52,7 @@ impl Service {
     }
 
     /// The next message, but for the line of the status; none within `time`.
-    fn hears(&self, time: Duration) -> Option<String> {
+    pub(crate) fn hears(&self, time: Duration) -> Option<String> {
         let until = Instant::now() + time;
         let mut bytes = [0; 4_096];
         loop {

@@ -242,7 +242,7 @@ mod tests {
         };
         let missing = Cores { workers: vec![900], others: vec![0] };
         let said = demand(&missing, None);
-        assert!(said.starts_with("workers.cores names core 900: "), "{said}");
+        assert!(said.starts_with("workers.cores names core 900, "), "{said}");
         let all = Cores { workers: usable(), others: vec![] };
         let said = demand(&all, Some(1));
         assert!(said.contains("workers leave no core of"), "{said}");
