@@ -197,11 +197,7 @@ fn a_worker_that_panics_in_the_middle_of_a_turn_leaves_that_turn_unaccounted() {
         let (replayed, told, watched) = with_a_broken_queue(queues, Breaks::InATurn);
         assert_eq!(replayed.deaths.len(), 1, "{queues} queues");
         assert!(watched.published[queues - 1].has_died());
-        assert!(
-            broken(&replayed).contains(&"handover"),
-            "{queues} queues: {:?}",
-            broken(&replayed)
-        );
+        assert!(broken(&replayed).contains(&"gather"), "{queues} queues: {:?}", broken(&replayed));
         assert!(replayed.ledger().unaccounted() > 0);
         assert_eq!(replayed.counters.enqueued, told.verdicts);
         assert!(told.verdicts > 0, "what was judged before is there");
