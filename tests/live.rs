@@ -80,8 +80,19 @@ impl Sensor {
 
     /// Waits until it has ended by itself. Returns its exit code, and what it said.
     pub(crate) fn ended(mut self) -> (Option<i32>, String) {
-        let status = self.child.wait().unwrap();
+        let status = self.wait_for_end();
         (status.code(), self.log())
+    }
+
+    fn wait_for_end(&mut self) -> std::process::ExitStatus {
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(began.elapsed() < Duration::from_secs(60), "it does not end: {}", self.log());
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 
     pub(crate) fn log(&self) -> String {
@@ -110,7 +121,7 @@ impl Sensor {
     pub(crate) fn stop(mut self) -> Stopped {
         let asked = Instant::now();
         support::signal("TERM", self.child.id());
-        let status = self.child.wait().unwrap();
+        let status = self.wait_for_end();
         assert!(status.success(), "{status}: {}", self.log());
         assert!(asked.elapsed() < Duration::from_secs(30), "{}", self.log());
         let audit = support::run_well(support::sensor().args([

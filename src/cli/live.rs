@@ -14,7 +14,9 @@ use super::watchdog::Watchdog;
 use super::{Failure, output, setup, store};
 use crate::api::{self, CaptureStatus, InterfaceStatus};
 use crate::capture::af_packet::{AfPacketCapture, AfPacketParams};
-use crate::capture::af_xdp::{AfXdpCapture, AfXdpError, AfXdpParams, ProgramParams, QUEUES_MAX};
+use crate::capture::af_xdp::{
+    AfXdpCapture, AfXdpError, AfXdpParams, ProgramParams, QUEUES_MAX, UNDER_WAY,
+};
 use crate::capture::interface::{Interface, has_default_route};
 use crate::capture::live::{Change, LiveClock, LiveSource, Port, QueueStatus};
 use crate::capture::{Batch, FrameSource, Received};
@@ -26,9 +28,6 @@ use crate::worker::WhenFull;
 
 /// How often somebody looks whether the sensor is to end.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-
-/// How long frames can be on their way from the program to their ring: the rest of the batch that the kernel was at.
-const UNDER_WAY: Duration = Duration::from_millis(5);
 
 /// How often the interface is looked at, and what the kernel has counted is shown.
 const LOOK_AT_INTERFACE_EVERY: Duration = Duration::from_millis(250);
@@ -89,11 +88,14 @@ pub(super) fn run(
     };
     match refused {
         // Where another program decides what becomes of frames, a copy of what it leaves is not what was asked for.
-        Some(error) if backend == Backend::AfXdp || error.is_final() => {
+        Some(error) if backend == Backend::AfXdp || error.is_final() || has_program(name) => {
             return give_up(appliance, others, &error);
         }
         Some(error) => tracing::warn!(%error, "no AF_XDP here: frames are copied by AF_PACKET"),
         None => {}
+    }
+    if config.capture.busy_poll_micros > 0 {
+        tracing::warn!("capture.busy_poll_us is for AF_XDP: packet sockets are not polled busily");
     }
     let params = af_packet_params(config, &interface);
     match AfPacketCapture::open(interface, params, workers, clock) {
@@ -103,6 +105,11 @@ pub(super) fn run(
         }
         Err(error) => give_up(appliance, others, &error),
     }
+}
+
+/// Whether an XDP program is attached to the interface now.
+fn has_program(name: &str) -> bool {
+    Interface::find(name).is_ok_and(|interface| !interface.xdp_programs.is_empty())
 }
 
 /// By which kind of socket the frames of an interface are received: the interface of the default route is left to this machine, unless

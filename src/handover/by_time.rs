@@ -20,9 +20,9 @@ use crate::time::Timestamp;
 /// The horizon of a receiver that has not looked for frames yet.
 const NOT_BEGUN: i64 = i64::MIN;
 
-/// How far behind a receiver may be that is waited for while a ring is half full: no worker that runs looks less often. What comes
-/// in that time fits into the other half, however many workers there are.
-const PRESSED_PATIENCE_NANOS: i64 = 250_000;
+/// How far behind a receiver may be that is waited for while a ring is half full, for each place in the ring: a quarter of the time in
+/// which a million packets a second fill it, so that what comes meanwhile fits into the other half.
+const PRESSED_PATIENCE_NANOS_PER_SLOT: i64 = 250;
 
 /// One owner's view of all receivers' time.
 #[derive(Debug)]
@@ -62,8 +62,12 @@ impl ByTime {
         turn.received = Timestamp::from_nanos(i64::MAX);
         let (end, all_left) = self.horizon(inlets, self.patience_nanos);
         self.take_until(end, inlets, turn);
-        if turn.digests.is_empty() && inlets.iter().any(Inlet::is_half_full) {
-            let (end, _) = self.horizon(inlets, self.patience_nanos.min(PRESSED_PATIENCE_NANOS));
+        if turn.digests.is_empty()
+            && let Some(pressed) = inlets.iter().find(|inlet| inlet.is_half_full())
+        {
+            let slots = i64::try_from(pressed.slots()).unwrap_or(i64::MAX);
+            let pressed_nanos = slots.saturating_mul(PRESSED_PATIENCE_NANOS_PER_SLOT);
+            let (end, _) = self.horizon(inlets, self.patience_nanos.min(pressed_nanos));
             self.take_until(end, inlets, turn);
         }
         if !turn.digests.is_empty() {
@@ -163,7 +167,11 @@ fn earliest(inlets: &mut [Inlet], end: Place) -> Option<(usize, Place)> {
 impl Inlet {
     /// Whether half of the ring is taken.
     fn is_half_full(&self) -> bool {
-        self.digests.slots() * 2 >= self.digests.buffer().capacity()
+        self.digests.slots() * 2 >= self.slots()
+    }
+
+    fn slots(&self) -> usize {
+        self.digests.buffer().capacity()
     }
 
     /// The time of the next digest, if there is one. Marks before it are taken.

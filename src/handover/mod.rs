@@ -243,7 +243,8 @@ impl Gathered {
         self.received
     }
 
-    /// Digests in it whose time had passed when they came: their receiver was behind for longer than the owner's patience.
+    /// Digests in it whose time had passed when they came: their receiver was behind for longer than the owner's patience, or its ring
+    /// could wait.
     #[must_use]
     pub const fn late(&self) -> u64 {
         self.late

@@ -109,6 +109,9 @@ struct Queue {
     before: SocketStatistics,
 }
 
+/// How long frames can be on their way from the program to their ring: the rest of the batch that the kernel was at.
+pub const UNDER_WAY: Duration = Duration::from_millis(5);
+
 impl AfXdpCapture {
     /// Takes the frames of an interface, and gives a source of them to each of `workers` workers: queue `q` to worker `q % workers`.
     ///
@@ -149,6 +152,8 @@ impl AfXdpCapture {
         };
         let interface = capture.interface().clone();
         capture.receive(&interface)?;
+        // From here on nobody's program is taken off: what comes later was put there beside a sensor that runs.
+        capture.params.replace = false;
         let source = |(me, seats)| LiveSource::new(me, workers, clock, stopper.clone(), seats);
         let sources = seats.into_iter().enumerate().map(source).collect();
         Ok((capture, sources))
@@ -176,7 +181,8 @@ impl AfXdpCapture {
                     self.promiscuity = Promiscuity::hold(interface.index).ok();
                     return self.seat_all(interface, ports);
                 }
-                Err(error) if error.is_final() => return Err(error),
+                // Whoever has a queue has it in every mode.
+                Err(error) if error.is_final() || error.is_of_a_taken_queue() => return Err(error),
                 Err(error) => refused = Some(error),
             }
         }
@@ -297,12 +303,10 @@ impl AfXdpCapture {
             }
             Todo::Receive(interface) => {
                 if self.take_all_away() {
-                    let received = self.receive(&interface);
-                    if !self.replaced.is_empty() {
-                        changes.push(Change::Replaced(self.replaced.clone()));
-                    }
-                    let change = match received {
+                    let change = match self.receive(&interface) {
                         Ok(()) => Some(self.watched.received(interface)),
+                        // That is no fault of the interface's.
+                        Err(AfXdpError::ToldToEnd) => None,
                         Err(error) => self.watched.refused(error.to_string()),
                     };
                     changes.extend(change);
@@ -310,7 +314,9 @@ impl AfXdpCapture {
             }
             Todo::Adapt(interface) => {
                 changes.extend(self.keep_attached(&interface));
-                changes.extend(self.adapt(interface));
+                if !self.watched.is_displaced() {
+                    changes.extend(self.adapt(interface));
+                }
             }
         }
         changes
@@ -343,7 +349,9 @@ impl AfXdpCapture {
     fn adapt(&mut self, interface: Interface) -> Option<Change> {
         match frame_bytes_for(&interface.name, interface.mtu) {
             Ok((frame_bytes, _)) if frame_bytes > self.frame_bytes => {
-                // Larger places need other sockets.
+                // Larger places need other sockets. What the program has given out by now is still on its way to these.
+                self.program.detach();
+                std::thread::sleep(UNDER_WAY);
                 self.take_all_away();
                 return Some(self.watched.outgrown());
             }

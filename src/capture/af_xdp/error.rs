@@ -163,6 +163,12 @@ fn to_be_ended(holders: &[String]) -> String {
 }
 
 impl AfXdpError {
+    /// Whether another socket has a queue.
+    #[must_use]
+    pub fn is_of_a_taken_queue(&self) -> bool {
+        matches!(self, Self::Bind { source, .. } if Errno::from_io_error(source) == Some(Errno::BUSY))
+    }
+
     /// Whether neither another mode nor another kind of socket would be what was asked for.
     #[must_use]
     pub const fn is_final(&self) -> bool {

@@ -11,7 +11,7 @@ mod holder;
 mod port;
 mod program;
 
-pub use self::capture::{AfXdpCapture, AfXdpParams, Mode};
+pub use self::capture::{AfXdpCapture, AfXdpParams, Mode, UNDER_WAY};
 pub use self::error::AfXdpError;
 pub use self::port::{PortParams, PortWatch, XskPort, frame_bytes_for};
 pub use self::program::{

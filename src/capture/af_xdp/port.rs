@@ -421,7 +421,9 @@ fn ask_for_huge_pages(memory: &mut Umem, bytes: usize) {
     // shorter than a page.
     let begin = first.as_ptr().cast_mut().map_addr(|address| address & !(PAGE_BYTES - 1));
     memory.free_packet(first);
-    // SAFETY: this changes the content of no memory, ours or not: it is advice on which pages to take. The kernel refuses what is not mapped.
+    debug_assert!(begin.addr().is_multiple_of(PAGE_BYTES), "frames begin at the memory's begin");
+    // SAFETY: this changes the content of no memory, ours or not: it is advice on which pages to take. That it is about this memory and
+    // no other holds as long as the library gives out its first frame first; `frames_lie_on_huge_pages…` would show that it does not.
     let _advised: libc::c_int = unsafe { libc::madvise(begin.cast(), bytes, libc::MADV_HUGEPAGE) };
 }
 

@@ -18,7 +18,8 @@ use super::ethtool;
 const ANSWER_BYTES_MAX: usize = 1 << 16;
 
 /// How long an answer is waited for. The kernel gives it before the question's system call returns, or not at all: where it had no
-/// memory for it, nothing would ever come.
+/// memory for it, nothing would ever come. The question itself has no bound: a driver that holds the kernel's lock over interfaces,
+/// while it resets its card, say, holds up whoever asks.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// An interface as it is just now.

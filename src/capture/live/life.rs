@@ -184,6 +184,12 @@ impl Watched {
         (self.state == LinkState::Up).then_some(Change::Back { queues })
     }
 
+    /// Whether the program is not where it was attached.
+    #[must_use]
+    pub const fn is_displaced(&self) -> bool {
+        self.is_displaced
+    }
+
     /// It has to be received anew, with larger places for frames, as if it had been made again.
     pub fn outgrown(&mut self) -> Change {
         self.state = LinkState::Gone;
