@@ -3,13 +3,18 @@
 CARGO ?= cargo
 SENSOR = target/release/phantomnet
 
-.PHONY: run test build lint needs ask-cargo
+.PHONY: run test build deb lint needs ask-cargo
 
 # Generated traffic with attacks in it through the whole sensor: into SQLite, and out over HTTP on 127.0.0.1:8000.
 run: $(SENSOR)
 	$(SENSOR) demo
 
 build: $(SENSOR)
+
+# A Debian package, and one with what debuggers and profilers read beside it; docs/DEPLOY.md installs it.
+deb: $(SENSOR)
+	@command -v cargo-deb >/dev/null || { echo "cargo-deb is needed to pack: cargo install cargo-deb --locked" >&2; exit 1; }
+	$(CARGO) deb --locked --no-build
 
 # Cargo alone knows whether anything has changed, so it is always asked.
 $(SENSOR): ask-cargo

@@ -2,8 +2,8 @@
 # Installs what the tests need on a bare Debian with Rust: a C compiler (for the allocator), a C++ compiler (for the
 # fuzzer), clang 14 with libbpf's headers (the XDP program, compiled again), Python with venv (scikit-learn parity, schemathesis),
 # capinfos and tcpdump (second opinions on captures), PostgreSQL's server (the tests start one of their own), openssl (its
-# certificates), curl (the manual's lines), ip and ethtool (network namespaces and the devices in them), systemd's programs
-# (their opinion of the units). Says what it does.
+# certificates), curl (the manual's lines), ip and ethtool (network namespaces and the devices in them), strace (what the sensor
+# asks the kernel for), systemd's programs (their opinion of the units). Says what it does.
 set -eu
 
 missing=""
@@ -25,6 +25,7 @@ need "command -v systemd-analyze" systemd
 need "test -x /bin/kill" procps
 need "command -v ip" iproute2
 need "command -v ethtool" ethtool
+need "command -v strace" strace
 need "ls /usr/lib/postgresql/*/bin/initdb || command -v initdb" postgresql
 
 if [ -z "$missing" ]; then

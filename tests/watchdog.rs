@@ -90,6 +90,14 @@ impl Service {
         }
         panic!("{wanted} was not said: {heard:?}");
     }
+
+    /// Stops it as the manager would, which must be in order.
+    #[track_caller]
+    pub(crate) fn stop(mut self) {
+        support::signal("TERM", self.sensor.id());
+        let ended = self.sensor.wait().unwrap();
+        assert!(ended.success(), "a service that is stopped has not failed: {ended}");
+    }
 }
 
 impl Drop for Service {

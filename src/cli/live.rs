@@ -86,10 +86,10 @@ pub(super) fn run(
             }
         }
     };
-    match refused {
+    match &refused {
         // Where another program decides what becomes of frames, a copy of what it leaves is not what was asked for.
         Some(error) if backend == Backend::AfXdp || error.is_final() || has_program(name) => {
-            return give_up(appliance, others, &error);
+            return give_up(appliance, others, error);
         }
         Some(error) => tracing::warn!(%error, "no AF_XDP here: frames are copied by AF_PACKET"),
         None => {}
@@ -103,7 +103,14 @@ pub(super) fn run(
             let capture = Capture::AfPacket(capture);
             judge(appliance, capture, sources, config, interrupt, others)
         }
-        Err(error) => give_up(appliance, others, &error),
+        Err(error) => match refused {
+            // The first may be the one to mend.
+            Some(first) => {
+                let both = format!("no AF_XDP here: {first}; and no copies of frames: {error}");
+                give_up(appliance, others, &both)
+            }
+            None => give_up(appliance, others, &error),
+        },
     }
 }
 

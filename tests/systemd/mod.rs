@@ -13,6 +13,7 @@ use crate::watchdog::Service;
 
 mod package; // every file has its place in it
 mod port; // phantomnet-nic, run on a pair of interfaces in a network of its own
+mod sandbox; // what the unit refuses, the sensor never asks for
 
 /// The exposure that systemd computes must not be higher, out of 10.
 const EXPOSURE_MAX: f64 = 2.0;

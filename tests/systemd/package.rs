@@ -1,9 +1,10 @@
-//! `cargo deb` packs what `Cargo.toml` lists: every file of `systemd` is in the list, and every file in the list is there.
+//! `cargo deb` packs what `Cargo.toml` lists: every file of `systemd` is in the list, and every file in the list is there. The
+//! package is installed and removed in a root of the test's own.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{file, skipped};
@@ -16,11 +17,17 @@ struct Asset {
     mode: String,
 }
 
-fn assets() -> Vec<Asset> {
+/// The part of `Cargo.toml` that cargo-deb reads.
+fn metadata() -> toml::Value {
     let text =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
-    let manifest: toml::Table = text.parse().unwrap();
-    let listed = manifest["package"]["metadata"]["deb"]["assets"].as_array().unwrap();
+    let mut manifest: toml::Table = text.parse().unwrap();
+    manifest.remove("package").unwrap()["metadata"]["deb"].clone()
+}
+
+fn assets() -> Vec<Asset> {
+    let metadata = metadata();
+    let listed = metadata["assets"].as_array().unwrap();
     let asset = |asset: &toml::Value| {
         let part = |nth: usize| asset[nth].as_str().unwrap().to_owned();
         Asset { from: part(0), to: part(1), mode: part(2) }
@@ -50,6 +57,7 @@ fn every_file_of_the_service_is_packed_where_systemd_looks_for_it() {
         Some((_, "sysusers")) => "usr/lib/sysusers.d/phantomnet.conf",
         Some((_, "tmpfiles")) => "usr/lib/tmpfiles.d/phantomnet.conf",
         Some((_, "toml")) => "etc/phantomnet/",
+        Some((_, "conf")) => "usr/share/doc/phantomnet/examples/",
         _ => "usr/lib/phantomnet/",
     };
     let packed: BTreeSet<(String, String)> =
@@ -98,4 +106,121 @@ fn user_and_folders_are_made_as_the_units_need_them() {
     assert_eq!(mode("var/lib/phantomnet"), 0o700);
     assert_eq!(mode("etc/phantomnet"), 0o750);
     assert_eq!(mode("etc/phantomnet/phantomnet.toml"), 0o640);
+}
+
+#[test]
+fn the_changelog_of_the_package_begins_with_this_version() {
+    let changelog = fs::read_to_string(file("debian/changelog")).unwrap();
+    let version = concat!("phantomnet (", env!("CARGO_PKG_VERSION"), "-1) ");
+    assert!(changelog.starts_with(version), "{changelog}");
+}
+
+/// What dpkg has to be told when the root holds nothing but the package.
+const INTO_AN_EMPTY_ROOT: [&str; 3] =
+    ["--force-depends", "--force-script-chrootless", "--force-confold"];
+
+#[test]
+fn the_package_makes_what_the_units_need_and_never_takes_the_events_with_it() {
+    if !rustix::process::geteuid().is_root() {
+        return skipped("not root: the package was not installed");
+    }
+    let folder = support::folder();
+    let root = folder.path().join("root");
+    fs::create_dir_all(root.join("var/lib/dpkg/info")).unwrap();
+    fs::create_dir_all(root.join("var/lib/dpkg/updates")).unwrap();
+    fs::write(root.join("var/lib/dpkg/status"), "").unwrap();
+    let dpkg = |arguments: &[&str]| {
+        let mut command = Command::new("dpkg");
+        command.arg(format!("--root={}", root.display()));
+        // Its log would lie in the root of the machine.
+        command.arg(format!("--log={}", folder.path().join("log").display()));
+        support::run_or_say(command.args(INTO_AN_EMPTY_ROOT).args(arguments), "dpkg");
+    };
+    let package = packed(folder.path());
+    let config = root.join("etc/phantomnet/phantomnet.toml");
+    let event = root.join("var/lib/phantomnet/event");
+    let unit = root.join("usr/lib/systemd/system/phantomnet.service");
+    let install = ["--install", package.to_str().unwrap()];
+
+    dpkg(&install);
+    let users = fs::read_to_string(root.join("etc/passwd")).unwrap();
+    assert!(users.contains("phantomnet:"), "{users}");
+    assert!(unit.is_file() && root.join("usr/bin/phantomnet").is_file());
+    let conffiles = fs::read_to_string(root.join("var/lib/dpkg/info/phantomnet.conffiles"));
+    assert_eq!(conffiles.unwrap().trim_end(), "/etc/phantomnet/phantomnet.toml");
+
+    fs::write(&config, "# the operator's\n").unwrap();
+    fs::write(&event, "seen").unwrap();
+    dpkg(&install);
+    assert_eq!(fs::read_to_string(&config).unwrap(), "# the operator's\n", "an upgrade took it");
+
+    dpkg(&["--remove", "phantomnet"]);
+    assert!(!unit.exists() && config.is_file() && event.is_file());
+    dpkg(&["--purge", "phantomnet"]);
+    assert!(!root.join("etc/phantomnet").exists(), "what a purge is for");
+    assert!(event.is_file(), "the events are gone");
+}
+
+/// The package as `cargo deb` makes it, or, where that is not installed or there is no release, one of the same files.
+fn packed(folder: &Path) -> PathBuf {
+    let package = folder.join("phantomnet.deb");
+    let is_installed = Command::new("cargo-deb").arg("--version").output().is_ok();
+    if is_installed && std::env::var_os("PHANTOMNET_RELEASE").is_some() {
+        let mut cargo = Command::new("cargo");
+        cargo.args([
+            "deb",
+            "--locked",
+            "--offline",
+            "--no-build",
+            "--no-dbgsym",
+            "--fast",
+            "--output",
+        ]);
+        cargo.arg(&package).current_dir(env!("CARGO_MANIFEST_DIR"));
+        support::run_or_say(&mut cargo, "cargo deb");
+        return package;
+    }
+    support::tell(
+        "LEFT OUT: cargo deb itself (cargo install cargo-deb --locked, then make test): dpkg-deb packs the same files",
+    );
+    pack_as_cargo_deb_does(&folder.join("tree"), &package);
+    package
+}
+
+/// A small program stands for the sensor: it is not started here.
+fn pack_as_cargo_deb_does(tree: &Path, package: &Path) {
+    let from_root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for Asset { from, to, mode } in assets() {
+        let is_program = from == "target/release/phantomnet";
+        let from = if is_program { PathBuf::from("/bin/true") } else { from_root.join(from) };
+        for from in matching(&from) {
+            let name = if is_program { "phantomnet".as_ref() } else { from.file_name().unwrap() };
+            let to = if to.ends_with('/') { tree.join(&to).join(name) } else { tree.join(&to) };
+            fs::create_dir_all(to.parent().unwrap()).unwrap();
+            fs::copy(&from, &to).unwrap();
+            let mode = u32::from_str_radix(&mode, 8).unwrap();
+            fs::set_permissions(&to, fs::Permissions::from_mode(mode)).unwrap();
+        }
+    }
+    let control = tree.join("DEBIAN");
+    fs::create_dir_all(&control).unwrap();
+    let fields = "Package: phantomnet\nVersion: 0.1.0-1\nArchitecture: all\nMaintainer: nobody\nDescription: test\n";
+    fs::write(control.join("control"), fields).unwrap();
+    fs::write(control.join("conffiles"), "/etc/phantomnet/phantomnet.toml\n").unwrap();
+    for script in ["postinst", "prerm", "postrm"] {
+        fs::copy(file("debian").join(script), control.join(script)).unwrap();
+    }
+    let mut build = Command::new("dpkg-deb");
+    build.args(["--root-owner-group", "-Znone", "--build"]).arg(tree).arg(package);
+    support::run_or_say(&mut build, "dpkg-deb");
+}
+
+/// The files that a path stands for, which may end in `*.md`.
+fn matching(path: &Path) -> Vec<PathBuf> {
+    if path.file_name().is_none_or(|name| name != "*.md") {
+        return vec![path.to_owned()];
+    }
+    let entries = fs::read_dir(path.parent().unwrap()).unwrap();
+    let files = entries.map(|entry| entry.unwrap().path());
+    files.filter(|file| file.extension().is_some_and(|end| end == "md")).collect()
 }

@@ -20,6 +20,11 @@ pub enum AfPacketError {
         "capturing needs the capability CAP_NET_RAW: run as root, or state AmbientCapabilities=CAP_NET_RAW in the systemd unit"
     )]
     NotPermitted,
+    /// The operator's: whoever confines the program leaves out this kind of socket, as the unit of the package does.
+    #[error(
+        "packet sockets are not allowed here (AF_PACKET: address family not supported): RestrictAddressFamilies=AF_PACKET in a drop-in of the systemd unit allows them, and /usr/share/doc/phantomnet/examples/af-packet.conf is one"
+    )]
+    NotAllowed,
     /// The operator's, or the interface was deleted, or made anew under another number.
     #[error("there is no interface number {interface} here; `ip link` lists those there are")]
     NoInterface {

@@ -58,6 +58,7 @@ impl PacketSocket {
         let kind = (AddressFamily::PACKET, SocketType::RAW, SocketFlags::CLOEXEC);
         let socket = socket_with(kind.0, kind.1, kind.2, None).map_err(|error| match error {
             Errno::PERM | Errno::ACCESS => AfPacketError::NotPermitted,
+            Errno::AFNOSUPPORT => AfPacketError::NotAllowed,
             error => AfPacketError::refused("open a packet socket")(error.into()),
         })?;
         let socket = Self(socket);

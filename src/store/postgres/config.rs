@@ -290,10 +290,12 @@ fn host(name: &str, port: &str) -> Result<Host, String> {
     Ok(Host { name, port })
 }
 
-/// Where Debian puts the socket if it is there, else where PostgreSQL itself does.
+/// Where Debian puts the socket, unless only PostgreSQL's own place has one now: the server may come later than the sensor, and a
+/// unit with a `/tmp` of its own would wait there for ever.
 fn default_host() -> String {
     let debian = passfile::DEBIAN_SOCKETS;
-    if Path::new(debian).is_dir() { debian.to_owned() } else { "/tmp".to_owned() }
+    let is_elsewhere = !Path::new(debian).is_dir() && Path::new("/tmp/.s.PGSQL.5432").exists();
+    if is_elsewhere { "/tmp".to_owned() } else { debian.to_owned() }
 }
 
 fn encryption(mode: Option<&str>, root_is_given: bool) -> Result<Encryption, String> {
