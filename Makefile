@@ -12,9 +12,9 @@ run: $(SENSOR)
 build: $(SENSOR)
 
 # A Debian package, and one with what debuggers and profilers read beside it; docs/DEPLOY.md installs it.
-deb: $(SENSOR)
+deb:
 	@command -v cargo-deb >/dev/null || { echo "cargo-deb is needed to pack: cargo install cargo-deb --locked" >&2; exit 1; }
-	$(CARGO) deb --locked --no-build
+	$(CARGO) deb --locked
 
 # Cargo alone knows whether anything has changed, so it is always asked.
 $(SENSOR): ask-cargo
