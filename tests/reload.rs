@@ -174,6 +174,7 @@ fn what_is_wrong_is_refused_and_named_and_the_old_detection_stays() {
             format!("{rules}alert udp any any -> any any (msg:\"no number\";)\n"),
             "a.rules:2",
         ),
+        ("a.rules", "# cut off".to_owned(), "there is no rule"),
         ("feed.txt", "0.0.0.0/0 everything\n".to_owned(), "feed.txt"),
         ("c.toml", format!("{config}\n[policy]\nmodel_quantile = 7\n"), "model_quantile"),
         ("c.toml", format!("model.path = 'gone.json'\n{config}"), "gone.json"),

@@ -191,6 +191,15 @@ fn replayed(two: &Two, frames: &[Vec<u8>], workers: usize, from: u64) -> Judged 
     kept.0
 }
 
+/// Lets go of every queue at the end, also when a change has failed: the test is to fail then, not to hang.
+struct Released<'a>(&'a AtomicUsize);
+
+impl Drop for Released<'_> {
+    fn drop(&mut self) {
+        self.0.store(usize::MAX, Ordering::Release);
+    }
+}
+
 /// The same from as many queues as there are workers, all at once, while `change` is made when all queues stand still, once for each
 /// number of a packet in `at`. At every other one of them queues stand still early, up to 300 packets before.
 fn queued(
@@ -225,6 +234,7 @@ fn queued(
     let mut kept = Kept::default();
     let ended = std::thread::scope(|scope| {
         scope.spawn(|| {
+            let _released = Released(&changes);
             for nth in 0..at.len() {
                 while waiting.load(Ordering::Acquire) < (nth + 1) * workers {
                     std::thread::sleep(Duration::from_millis(1));

@@ -281,8 +281,13 @@ impl<S> Ended<S> {
         let counters = &self.replayed.counters;
         let ring_full: u64 = counters.ring_full.iter().sum();
         if ring_full + counters.handover_full > 0 {
+            let why = if self.replayed.deaths.is_empty() {
+                "the sensor could not keep up"
+            } else {
+                "nobody took what a worker that panicked was to judge, or the sensor could not keep up"
+            };
             lines.push(format!(
-                "{ring_full} verdicts and {} packets were lost, and counted: the sensor could not keep up",
+                "{ring_full} verdicts and {} packets were lost, and counted: {why}",
                 counters.handover_full
             ));
         }

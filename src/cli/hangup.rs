@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
 use signal_hook::consts::SIGHUP;
@@ -16,6 +16,7 @@ use crate::api::Live;
 use crate::capture::live::LiveClock;
 use crate::collect::NoticeKind;
 use crate::config::Config;
+use crate::logs::limited;
 use crate::sensor::Watched;
 use crate::time::Timestamp;
 use crate::verdict::InForce;
@@ -27,12 +28,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// at the same packet.
 const LEAD_NANOS: i64 = 100_000_000;
 
-/// Reloads when asked, until dropped.
+/// Reloads when asked, until dropped. A reload that is being built then is not waited for: nothing of it is to be saved.
 #[derive(Debug)]
-pub(super) struct Hangup {
-    stop: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
+pub(super) struct Hangup(
+    #[expect(dead_code, reason = "dropped, it tells the thread to end")] Sender<()>,
+);
 
 /// Whether a reload was asked for, and of what.
 #[derive(Clone, Debug)]
@@ -84,18 +84,8 @@ impl Hangup {
         let (stop, stopped) = channel();
         let work = Work { parts, stopped };
         let thread = thread::Builder::new().name("reload".to_owned());
-        let thread = thread.spawn(move || work.run()).map_err(failed)?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
-    }
-}
-
-impl Drop for Hangup {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            // A panic in it has been told, and has ended the process.
-            let _ended: Result<(), _> = thread.join();
-        }
+        drop(thread.spawn(move || work.run()).map_err(failed)?);
+        Ok(Self(stop))
     }
 }
 
@@ -124,7 +114,7 @@ impl Work {
         let HangupParts { asked, reloader, clock, live, .. } = &mut self.parts;
         let clock = *clock;
         // What frames of a capture file bear is the time of when they were captured.
-        let newest = live.collector.read().newest.unwrap_or_default();
+        let newest = live.collector.read().newest.unwrap_or(reloader.started());
         let moment = clock.map_or(newest, LiveClock::now);
         let from = || clock.map_or(InForce::AT_ONCE, |clock| later(clock.now(), LEAD_NANOS));
         let reloaded = Config::load(asked.config.as_deref())
@@ -163,7 +153,13 @@ impl Work {
         };
         let text =
             format!("detection {version:08x} judges {when}, before: {:08x}", replaced.version);
-        tracing::info!("reloaded: {text}");
+        let now = live.detection();
+        tracing::info!(
+            rules = now.rules().len(),
+            rules_refused = now.rules().refused(),
+            intel = now.intel().len(),
+            "reloaded: {text}"
+        );
         notice(live, NoticeKind::DetectionReplaced, &text);
         if self.parts.clock.is_some_and(|clock| clock.now() >= replaced.until) {
             // The machine stood still in between.
@@ -171,14 +167,23 @@ impl Work {
                 "workers may have gone over at different packets: each event names what judged it"
             );
         }
-        self.parts.reloader.let_go(replaced, |number| {
-            while self.parts.watched.settled() < number {
-                if !self.goes_on() {
-                    return false;
-                }
+        self.parts.reloader.let_go(replaced, |number| self.is_settled(number));
+    }
+
+    /// Waits until everybody has moved on to the detection of this number. Returns whether they have before the end.
+    fn is_settled(&self, number: u64) -> bool {
+        while self.parts.watched.settled() < number {
+            if !self.goes_on() {
+                return false;
             }
-            true
-        });
+            if self.parts.asked.flag.load(Ordering::Relaxed) {
+                limited!(
+                    info,
+                    "asked to reload (SIGHUP): it waits until packets that the last reload's detection judges have been taken everywhere"
+                );
+            }
+        }
+        true
     }
 
     fn refuse(&self, failure: &Failure) {

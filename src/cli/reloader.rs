@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Failure, setup};
-use crate::config::Config;
+use crate::config::{CaptureParams, Config};
 use crate::intel::IntelReport;
 use crate::latest::Publisher;
 use crate::time::Timestamp;
@@ -19,6 +19,8 @@ pub struct Reloader {
     config: Config,
     /// What the feeds in force held: one that lost nearly everything is refused.
     feeds: IntelReport,
+    /// The packet time of the start.
+    started: Timestamp,
 }
 
 /// What a reload came to.
@@ -52,7 +54,13 @@ impl Reloader {
     pub fn start(config: &Config, moment: Timestamp) -> Result<Self, Failure> {
         let (detection, feeds) = setup::build_detection(config, None, moment)?;
         let in_force = Arc::new(Publisher::new(InForce::first(detection)));
-        Ok(Self { in_force, config: config.clone(), feeds })
+        Ok(Self { in_force, config: config.clone(), feeds, started: moment })
+    }
+
+    /// The packet time at which the first detection was loaded.
+    #[must_use]
+    pub const fn started(&self) -> Timestamp {
+        self.started
     }
 
     /// Where the detection in force can be seen.
@@ -79,8 +87,15 @@ impl Reloader {
         let Config { model, rules, intel, policy, .. } = config;
         let next = Config { model, rules, intel, policy, ..self.config.clone() };
         let (detection, feeds) = setup::build_detection(&next, Some(&self.feeds), moment)?;
-        (self.config, self.feeds) = (next, feeds);
         let current = self.in_force.current();
+        let there_were = current.newest().rules().len();
+        if detection.rules().is_empty() && there_were > 0 && !next.rules.origins.is_empty() {
+            // A file that was cut off while it was written looks like this. Who wants none writes rules.files = [].
+            return Err(Failure::configuration(format!(
+                "rules.files: there is no rule in any of them, and {there_were} are in force; rules.files = [] is none"
+            )));
+        }
+        (self.config, self.feeds) = (next, feeds);
         let before = current.newest().version();
         let version = detection.version();
         if version == before {
@@ -129,7 +144,11 @@ impl Reloader {
             log,
         } = &self.config;
         let differ = [
-            ("capture", *capture != config.capture),
+            // The command line may have said it.
+            ("capture", {
+                let replace = capture.replace || config.capture.replace;
+                *capture != CaptureParams { replace, ..config.capture.clone() }
+            }),
             ("workers", *workers != config.workers),
             ("sources", *sources != config.sources),
             ("features", *features != config.features),

@@ -148,6 +148,7 @@ impl Collector {
                 break;
             }
         }
+        self.turnover.end();
         Collected { dequeued: self.dequeued, listeners }
     }
 

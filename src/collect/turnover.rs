@@ -32,6 +32,11 @@ impl Turnover {
         Self { workers, settled, under_way: None }
     }
 
+    /// Nothing will be taken any more: no detection is needed here.
+    pub(super) fn end(&self) {
+        self.settled.store(u64::MAX, Ordering::Release);
+    }
+
     /// Looks once. What was taken from `inlets` has been given to the sinks; `in_force` is the collector's own hold.
     pub(super) fn settle(&mut self, inlets: &[Inlet], in_force: &mut Latest<InForce>) {
         match &self.under_way {

@@ -81,7 +81,7 @@ pub enum Counting {
 ///
 /// A window begins with the first match of the tracked address and takes in every match up to and including `seconds`
 /// later; the next match after that begins another window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Threshold {
     /// Which of the matches fire.
     pub kind: ThresholdKind,
@@ -96,7 +96,7 @@ pub struct Threshold {
 }
 
 /// Which of the counted matches fire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ThresholdKind {
     /// Every `count`-th in the window.
     Threshold,
@@ -109,7 +109,7 @@ pub enum ThresholdKind {
 }
 
 /// By which address matches are counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Track {
     /// The packet's source.
     BySource,
@@ -118,7 +118,7 @@ pub enum Track {
 }
 
 /// Of what different values are counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Distinct {
     /// Destination ports.
     DestinationPort,

@@ -1,6 +1,6 @@
 //! Counting a rule's matches by address: `threshold` and `detection_filter`.
 
-use std::hash::Hasher;
+use std::hash::{Hash as _, Hasher};
 
 use siphasher::sip::SipHasher13;
 
@@ -21,7 +21,8 @@ const WAYS: usize = 8;
 /// Fixed in size. Where a new entry finds its eight places taken by open windows, it takes that of the entry with the least
 /// count, then of the oldest window: a flood of sources that are seen once cannot push out one that is seen often. What is
 /// evicted depends on the key and the order of packets alone, so the table belongs to one shard of addresses, not to a
-/// worker. Entries are told apart by the rule's number, so they outlive a reload of the rules.
+/// worker. Entries are told apart by the rule's number and by what and how it counts, so they outlive a reload that leaves
+/// that as it was.
 ///
 /// The windows of one set lie side by side, 256 bytes, and the bulky counts of different values apart from them: a packet that
 /// is seen for the first time, as in a flood of forged sources, looks at the windows alone.
@@ -54,6 +55,8 @@ impl ThresholdTable {
             hasher.write(&tracked.octets());
             hasher.write_u32(sid);
             hasher.write_u16(seen.tenant);
+            // A rule that counts otherwise since a reload begins anew: what was counted before is of another kind.
+            threshold.hash(hasher);
         });
         let value = self.counted_value(threshold, seen);
         let window = i64::from(threshold.seconds).saturating_mul(NANOS_PER_SECOND);
@@ -434,6 +437,19 @@ mod tests {
         {
             assert_eq!(table.count(sid, &threshold, &seen).matches, 1);
         }
+    }
+
+    #[test]
+    fn a_rule_that_counts_otherwise_than_before_begins_anew_and_one_that_does_not_goes_on() {
+        let mut table = ThresholdTable::new(64, KEY);
+        let seen = sighting(1, 1, 1, 0);
+        let both = plain(ThresholdKind::Both, 3);
+        let fires = [0, 1, 2, 3].map(|_| table.count(7, &both, &seen).fires);
+        assert_eq!(fires, [false, false, true, false], "it has fired in this window");
+        let sooner = Threshold { count: 2, ..both };
+        let fires = [0, 1].map(|_| table.count(7, &sooner, &seen).fires);
+        assert_eq!(fires, [false, true], "what was counted before is not of this kind");
+        assert!(!table.count(7, &both, &seen).fires, "the window of before is still open");
     }
 
     #[test]

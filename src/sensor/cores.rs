@@ -45,7 +45,9 @@ impl Cores {
         if bound.len() < workers {
             bound.clear();
         }
-        cores.retain(|core| !bound.contains(core));
+        // What is named is the workers', also where there are fewer workers than names.
+        let named: &[usize] = if let Wanted::These(these) = wanted { these } else { &[] };
+        cores.retain(|core| !bound.contains(core) && !named.contains(core));
         Self { workers: bound, others: cores }
     }
 }

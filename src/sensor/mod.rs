@@ -405,11 +405,16 @@ impl Crew<'_> {
 
     /// Makes this thread that of the worker numbered `number`: its core, and how the kernel is to see it.
     fn settle(self, number: usize) {
-        if let Some(core) = self.params.cores.workers.get(number) {
-            // Not being bound costs time, never a verdict.
-            let _bound: bool = cores::bind(*core);
+        // Not being bound costs time, never a verdict; but a real-time thread that is not would run where everything else does.
+        let core = self.params.cores.workers.get(number);
+        let is_bound = core.is_some_and(|core| cores::bind(*core));
+        if let Some(core) = core
+            && !is_bound
+        {
+            tracing::error!(worker = number, core, "not bound to its core after all");
         }
         if let Some(priority) = self.params.fifo
+            && is_bound
             && let Err(error) = cores::real_time(priority)
         {
             // It was tried before anything was started.
