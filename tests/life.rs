@@ -35,6 +35,12 @@ fn resident_kib(process: u32) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
+/// Gives the sensor's end of a wire so many receive queues.
+fn set_receive_queues(wire: &Wire, count: &str) {
+    let end = wire.sensor();
+    support::run_well(end.command("ethtool").args(["-L", end.device(), "rx", count]));
+}
+
 #[test]
 fn an_interface_that_goes_down_and_comes_up_is_noticed_and_received_again() {
     if !netns::available() {
@@ -121,13 +127,9 @@ fn queues_that_are_added_are_received() {
         return;
     }
     let wire = Wire::new(4);
-    let set_queues = |count: &str| {
-        let end = wire.sensor();
-        support::run_well(end.command("ethtool").args(["-L", end.device(), "rx", count]));
-    };
-    set_queues("2");
+    set_receive_queues(&wire, "2");
     let sensor = Sensor::start(&wire, "require = 'generic'");
-    set_queues("4");
+    set_receive_queues(&wire, "4");
     sensor.wait_until_said("there are 4 queues now", 1);
     let mut sender = wire.sender();
     for queue in 0..4 {
@@ -239,12 +241,9 @@ fn a_queue_that_somebody_else_holds_is_refused_and_received_when_it_is_free() {
     }
     let wire = Wire::new(4);
     let end = wire.sensor();
-    let set_queues = |count: &str| {
-        support::run_well(end.command("ethtool").args(["-L", end.device(), "rx", count]));
-    };
-    set_queues("2");
+    set_receive_queues(&wire, "2");
     let sensor = Sensor::start(&wire, "require = 'generic'");
-    set_queues("4");
+    set_receive_queues(&wire, "4");
     let params =
         PortParams { frames: 256, frame_bytes: 2_048, zero_copy: false, busy_poll_micros: 0 };
     // If the sensor was there before, the queue is taken already, and there is nothing to see.
@@ -268,13 +267,9 @@ fn queues_beyond_the_places_for_sockets_are_said_and_their_frames_counted() {
         return;
     }
     let wire = Wire::new(8);
-    let end = wire.sensor();
-    let set_queues = |count: &str| {
-        support::run_well(end.command("ethtool").args(["-L", end.device(), "rx", count]));
-    };
-    set_queues("1");
+    set_receive_queues(&wire, "1");
     let sensor = Sensor::start(&wire, "require = 'generic'");
-    set_queues("8");
+    set_receive_queues(&wire, "8");
     sensor.wait_until_said("there are 8 queues now, and the first 5 are received", 1);
     let mut sender = wire.sender();
     // The kernel takes the number of the sending queue for that of the receiving one plus 1.
