@@ -1,95 +1,36 @@
-//! The forest as it is scored: immutable, flat, and walked with many paths in flight.
+//! The forest as it is scored: many rows at once by vector instructions where the processor has them, else by descent.
 //!
-//! Following one path is a chain of loads that each wait for the one before. So sixteen rows descend one tree together, or
-//! ten trees take one row together, and the processor overlaps the waiting. Every path takes the same number of steps: a
-//! leaf is its own left child, so there is no branch to guess. Path lengths are integers, so any grouping gives the same sum.
-//!
-//! What else was measured, and why it is not here, is in `models/README.md`.
+//! Whichever way it goes, a path sum is the same integer, and so the score has the same bits. `docs/adr/0015` says which ways were
+//! measured and why these were kept.
 
-use std::collections::VecDeque;
-
-use crate::features::{FEATURES, FeatureVector};
-
-use super::forest::{Forest, NODES_MAX, Node as GrownNode, Tree};
-use super::score::{AnomalyScore, Normaliser, leaf_path};
-
-/// Rows that descend one tree together.
-const ROWS_TOGETHER: usize = 16;
-/// Trees that take a single row together.
-const TREES_TOGETHER: usize = 10;
-/// Steps that are written out one after the other: the depth of a tree of 256 rows. Steps too many do no harm: they stay at
-/// the leaf.
-const STEPS_PER_ROUND: u32 = 8;
-/// The features of a row, and one lane more, so that four bits index it.
-const LANES: usize = 16;
-
-const _: () = assert!(NODES_MAX < 1 << 24, "a node names its child in 24 bits");
-const _: () = assert!(FEATURES <= LANES, "every feature has a lane");
-
-type Lanes = [f32; LANES];
-
-/// One node in eight bytes; the right child follows the left one.
-#[derive(Clone, Copy, Debug)]
-struct Node {
-    /// Rows above it go right.
-    threshold: f32,
-    /// Index of the left child (24 bits), index of the feature (8 bits).
-    left_and_feature: u32,
-}
-
-impl Node {
-    /// Nothing is above infinity, so whatever comes here stays.
-    const fn leaf(at: u32) -> Self {
-        Self { threshold: f32::INFINITY, left_and_feature: at << 8 }
-    }
-
-    const fn split(threshold: f32, left: u32, feature: u8) -> Self {
-        Self { threshold, left_and_feature: left << 8 | feature as u32 }
-    }
-
-    /// The next node of a row that is here.
-    #[inline(always)]
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "the mask is below LANES: no check is left, none is needed"
-    )]
-    fn next(self, row: &Lanes) -> u32 {
-        let value = row[self.left_and_feature as usize & (LANES - 1)];
-        (self.left_and_feature >> 8) + u32::from(value > self.threshold)
-    }
-}
+use super::descent::Descent;
+use super::forest::Forest;
+use super::ranked::RankedForest;
+use super::score::{AnomalyScore, Normaliser};
+use super::vector::{BATCH_ROWS, Processor, ROWS_WORTH_A_VECTOR};
+use crate::features::FeatureVector;
 
 /// A forest ready to score.
 #[derive(Clone, Debug)]
 pub(super) struct CompiledForest {
-    /// All trees, level by level; padded to a power of two so that a mask keeps every index inside.
-    nodes: Box<[Node]>,
-    /// Beside each node: the path length of a leaf, in units; 0 for a split.
-    paths: Box<[u32]>,
-    /// Where each tree begins.
-    roots: Box<[u32]>,
-    /// How many rounds of steps every row takes, so that it has come to a leaf whichever way it went.
-    rounds: u32,
+    descent: Descent,
+    /// None where the forest does not fit bytes; then it is walked.
+    ranked: Option<RankedForest>,
+    processor: Processor,
     normaliser: Normaliser,
 }
 
 impl CompiledForest {
+    /// Compiled for the processor that this runs on.
     pub(super) fn new(forest: &Forest) -> Self {
-        let room = forest.node_count().next_power_of_two();
-        let mut nodes = Vec::with_capacity(room);
-        let mut paths = Vec::with_capacity(room);
-        let mut roots = Vec::with_capacity(forest.trees().len());
-        for tree in forest.trees() {
-            roots.push(place(nodes.len()));
-            lay_out(tree, &mut nodes, &mut paths);
-        }
-        nodes.resize(room, Node::leaf(0));
-        paths.resize(room, 0);
+        Self::on(Processor::detected(), forest)
+    }
+
+    fn on(processor: Processor, forest: &Forest) -> Self {
         Self {
-            nodes: nodes.into(),
-            paths: paths.into(),
-            roots: roots.into(),
-            rounds: forest.depth().div_ceil(STEPS_PER_ROUND),
+            descent: Descent::new(forest),
+            ranked: processor.has_vectors().then(|| RankedForest::new(forest)).flatten(),
+            processor,
             normaliser: forest.normaliser(),
         }
     }
@@ -99,163 +40,106 @@ impl CompiledForest {
         self.normaliser.score(self.path_sum(row))
     }
 
+    /// The path lengths of one row, summed over all trees, in units.
+    pub(super) fn path_sum(&self, row: &FeatureVector) -> u64 {
+        self.descent.path_sum(row)
+    }
+
     /// The scores of `rows`, in their order; as many as the shorter of the two slices.
     pub(super) fn score_batch(&self, rows: &[FeatureVector], scores: &mut [AnomalyScore]) {
-        let together = rows.len().min(scores.len());
-        let (rows, _) = rows.split_at(together);
-        let (scores, _) = scores.split_at_mut(together);
-        let (groups, rest) = rows.as_chunks::<ROWS_TOGETHER>();
-        let (group_scores, rest_scores) = scores.as_chunks_mut::<ROWS_TOGETHER>();
-        for (group, group_scores) in groups.iter().zip(group_scores) {
-            for (score, sum) in group_scores.iter_mut().zip(self.path_sums(group)) {
+        let mut sums = [0; BATCH_ROWS];
+        for (rows, scores) in rows.chunks(BATCH_ROWS).zip(scores.chunks_mut(BATCH_ROWS)) {
+            let (rows, _) = rows.split_at(rows.len().min(scores.len()));
+            self.sum_batch(rows, &mut sums);
+            for (score, &sum) in scores.iter_mut().zip(&sums).take(rows.len()) {
                 *score = self.normaliser.score(sum);
             }
         }
-        for (row, score) in rest.iter().zip(rest_scores) {
-            *score = self.score(row);
+    }
+
+    fn sum_batch(&self, rows: &[FeatureVector], sums: &mut [u64; BATCH_ROWS]) {
+        match &self.ranked {
+            Some(ranked) if rows.len() >= ROWS_WORTH_A_VECTOR => {
+                let left = self.processor.sum_batch(ranked, rows, sums);
+                let done = rows.len() - left.len();
+                self.descent.sum_batch(left, sums.split_at_mut(done).1);
+            }
+            _ => self.descent.sum_batch(rows, sums),
         }
     }
-
-    /// The path lengths of one row, summed over all trees, in units: ten trees in flight.
-    pub(super) fn path_sum(&self, row: &FeatureVector) -> u64 {
-        let tables = self.tables();
-        let row = lanes(row);
-        let (groups, rest) = self.roots.as_chunks::<TREES_TOGETHER>();
-        let mut sum = 0;
-        for group in groups {
-            let mut at = *group;
-            for _ in 0..self.rounds {
-                for _ in 0..STEPS_PER_ROUND {
-                    at = at.map(|at| tables.node(at).next(&row));
-                }
-            }
-            sum += at.map(|leaf| tables.path(leaf)).iter().sum::<u64>();
-        }
-        for &root in rest {
-            let steps = 0..self.rounds * STEPS_PER_ROUND;
-            sum += tables.path(steps.fold(root, |at, _| tables.node(at).next(&row)));
-        }
-        sum
-    }
-
-    /// The same for sixteen rows: all of them in flight in one tree after the other.
-    fn path_sums(&self, rows: &[FeatureVector; ROWS_TOGETHER]) -> [u64; ROWS_TOGETHER] {
-        let tables = self.tables();
-        let rows = rows.each_ref().map(lanes);
-        let mut sums = [0_u64; ROWS_TOGETHER];
-        for &root in &self.roots {
-            let mut at = [root; ROWS_TOGETHER];
-            for _ in 0..self.rounds {
-                for _ in 0..STEPS_PER_ROUND {
-                    for (at, row) in at.iter_mut().zip(&rows) {
-                        *at = tables.node(*at).next(row);
-                    }
-                }
-            }
-            for (sum, leaf) in sums.iter_mut().zip(at) {
-                // Cannot wrap: at most 1,024 trees of less than 2^32 units each.
-                *sum = sum.wrapping_add(tables.path(leaf));
-            }
-        }
-        sums
-    }
-
-    /// What a walk looks things up in, taken out of `self` once: kept in registers, it is a third faster.
-    fn tables(&self) -> Tables<'_> {
-        let nodes = &*self.nodes;
-        let paths = self.paths.get(..nodes.len()).unwrap_or_default();
-        Tables { nodes, paths, mask: nodes.len() - 1 }
-    }
-}
-
-/// The arrays of a forest and the mask that keeps any index inside them.
-#[derive(Clone, Copy)]
-struct Tables<'a> {
-    nodes: &'a [Node],
-    paths: &'a [u32],
-    mask: usize,
-}
-
-impl Tables<'_> {
-    #[inline(always)]
-    #[expect(clippy::indexing_slicing, reason = "masked by the length, which is a power of two")]
-    fn node(&self, at: u32) -> Node {
-        self.nodes[at as usize & self.mask]
-    }
-
-    #[inline(always)]
-    #[expect(clippy::indexing_slicing, reason = "masked by the length, which is a power of two")]
-    fn path(&self, at: u32) -> u64 {
-        u64::from(self.paths[at as usize & self.mask])
-    }
-}
-
-/// A row as wide as the mask.
-#[inline(always)]
-fn lanes(row: &FeatureVector) -> Lanes {
-    let mut lanes = [0.0; LANES];
-    for (lane, value) in lanes.iter_mut().zip(row.0) {
-        *lane = value;
-    }
-    lanes
-}
-
-/// Appends a tree, level by level, so that the two children of a node stand side by side.
-fn lay_out(tree: &Tree, nodes: &mut Vec<Node>, paths: &mut Vec<u32>) {
-    let mut next_free = place(nodes.len()) + 1;
-    let mut waiting = VecDeque::from([(0_u32, 0_u32)]);
-    while let Some((grown, depth)) = waiting.pop_front() {
-        match tree.nodes().get(grown as usize) {
-            Some(&GrownNode::Split { feature, threshold, left, right }) => {
-                nodes.push(Node::split(threshold, next_free, feature));
-                paths.push(0);
-                next_free += 2;
-                waiting.extend([(left, depth + 1), (right, depth + 1)]);
-            }
-            Some(&GrownNode::Leaf { rows }) => {
-                nodes.push(Node::leaf(place(nodes.len())));
-                paths.push(leaf_path(depth, rows));
-            }
-            None => {}
-        }
-    }
-}
-
-fn place(index: usize) -> u32 {
-    u32::try_from(index).expect("a forest has at most NODES_MAX nodes")
 }
 
 #[cfg(test)]
 mod tests {
+    use linfa::DatasetBase;
+    use linfa::traits::Fit as _;
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::samples::{any_forest, any_row};
+    use crate::model::forest::{Node, Tree};
+    use crate::model::samples::{self, any_forest, any_row};
+    use crate::model::train::IsolationForestParams;
 
     proptest! {
         #[test]
-        fn every_grouping_gives_the_sum_of_plain_descent(
+        fn every_way_to_score_gives_the_sum_of_plain_descent(
             forest in any_forest(),
-            rows in prop::collection::vec(any_row(), 0..50),
+            rows in prop::collection::vec(any_row(), 0..600),
         ) {
-            let compiled = CompiledForest::new(&forest);
-            let mut scores = vec![AnomalyScore::AVERAGE; rows.len()];
-            compiled.score_batch(&rows, &mut scores);
-            for (row, score) in rows.iter().zip(scores) {
-                prop_assert_eq!(compiled.path_sum(row), forest.path_sum(row));
-                prop_assert_eq!(score.value().to_bits(), forest.score(row).value().to_bits());
+            for processor in Processor::all_here() {
+                let compiled = CompiledForest::on(processor, &forest);
+                let mut scores = vec![AnomalyScore::AVERAGE; rows.len()];
+                compiled.score_batch(&rows, &mut scores);
+                for (row, score) in rows.iter().zip(scores) {
+                    prop_assert_eq!(compiled.path_sum(row), forest.path_sum(row));
+                    prop_assert_eq!(score.value().to_bits(), forest.score(row).value().to_bits());
+                }
+            }
+        }
+    }
+
+    /// More thresholds than a byte counts and than one search takes, asked at thresholds and right beside them.
+    #[test]
+    fn a_large_forest_scores_alike_every_way_on_both_sides_of_thresholds() {
+        let params = IsolationForestParams::default().trees(150).seed(5);
+        let forest = params.fit(&DatasetBase::from(samples::matrix(4_096, 9))).unwrap();
+        let mut rows = samples::rows(256, 10);
+        let splits = forest.trees().iter().flat_map(Tree::nodes).filter_map(|node| match *node {
+            Node::Split { feature, threshold, .. } => Some((usize::from(feature), threshold)),
+            Node::Leaf { .. } => None,
+        });
+        for (nth, (feature, threshold)) in splits.step_by(11).enumerate() {
+            for value in [threshold.next_down(), threshold, threshold.next_up()] {
+                let mut row = rows[nth % 256];
+                row.0[feature] = value;
+                rows.push(row);
+            }
+        }
+        let expected: Vec<u32> =
+            rows.iter().map(|row| forest.score(row).value().to_bits()).collect();
+        for processor in Processor::all_here() {
+            let compiled = CompiledForest::on(processor, &forest);
+            for together in [256, 139, ROWS_WORTH_A_VECTOR] {
+                let mut scores = vec![AnomalyScore::AVERAGE; rows.len()];
+                for (rows, scores) in rows.chunks(together).zip(scores.chunks_mut(together)) {
+                    compiled.score_batch(rows, scores);
+                }
+                let found: Vec<u32> = scores.iter().map(|score| score.value().to_bits()).collect();
+                assert!(found == expected, "{processor:?}, {together} rows at a time");
             }
         }
     }
 
     #[test]
     fn a_batch_is_as_long_as_the_shorter_slice() {
-        let compiled = CompiledForest::new(&crate::model::samples::forest());
-        let mut scores = [AnomalyScore::AVERAGE; 40];
-        compiled.score_batch(&[FeatureVector::default(); 20], &mut scores);
-        let alone = compiled.score(&FeatureVector::default());
-        assert!(scores.iter().take(20).all(|&score| score == alone));
-        assert!(scores.iter().skip(20).all(|&score| score == AnomalyScore::AVERAGE));
-        compiled.score_batch(&[FeatureVector::default(); 20], &mut scores[..3]);
+        for processor in Processor::all_here() {
+            let compiled = CompiledForest::on(processor, &samples::forest());
+            let mut scores = [AnomalyScore::AVERAGE; 600];
+            compiled.score_batch(&[FeatureVector::default(); 300], &mut scores);
+            let alone = compiled.score(&FeatureVector::default());
+            assert!(scores.iter().take(300).all(|&score| score == alone));
+            assert!(scores.iter().skip(300).all(|&score| score == AnomalyScore::AVERAGE));
+            compiled.score_batch(&[FeatureVector::default(); 20], &mut scores[..3]);
+        }
     }
 }

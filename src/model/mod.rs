@@ -6,14 +6,17 @@
 
 mod calibration;
 mod compiled;
+mod descent;
 mod explain;
 mod file;
 mod forest;
 mod import;
 mod passport;
+mod ranked;
 mod score;
 mod table;
 mod train;
+mod vector;
 #[cfg(test)]
 mod samples;
 
