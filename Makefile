@@ -3,7 +3,7 @@
 CARGO ?= cargo
 SENSOR = target/release/phantomnet
 
-.PHONY: run test build deb lint needs ask-cargo
+.PHONY: run test build deb lint instructions instructions-baseline needs ask-cargo
 
 # Generated traffic with attacks in it through the whole sensor: into SQLite, and out over HTTP on 127.0.0.1:8000.
 run: $(SENSOR)
@@ -21,11 +21,19 @@ $(SENSOR): ask-cargo
 	@command -v cc >/dev/null || { echo "a C compiler is needed to link: apt-get install gcc" >&2; exit 1; }
 	$(CARGO) build --release
 
-# Everything: unit, property and integration tests, debug against release, scikit-learn parity.
+# Everything: unit, property and integration tests, debug against release, scikit-learn parity, instructions per packet.
 # One recipe after the other, not two prerequisites: a build before `needs` would miss the compilers.
 test: needs
 	$(CARGO) build --release
 	PHANTOMNET_RELEASE=$(abspath $(SENSOR)) $(CARGO) test
+	$(CARGO) bench --bench instructions
+
+# How many instructions each stage takes per packet; fails when one takes 5 % more than the baseline, bench/README.md.
+instructions: needs
+	$(CARGO) bench --bench instructions
+
+instructions-baseline: needs
+	$(CARGO) bench --bench instructions -- --write-baseline
 
 # What the tests and the fuzzer need beyond Rust; says what it installs.
 needs:

@@ -26,6 +26,7 @@ mod doctor; // a box, a port and a tap with something wrong, and the command tha
 mod evaluate; // labels and judged packets in, detection quality out
 mod features; // each of the 15, against an oracle that looks at every earlier packet again
 mod grants; // real-time workers, memory that stays, cores of their own
+mod instruction_gate; // instructions per packet against the baseline: what fails, what passes
 mod intel; // feeds on disk in, what is known of an address out
 mod metrics; // figures, read by another parser, held against the manual and the alert rules
 mod oracle; // that oracle

@@ -3,7 +3,7 @@
 # fuzzer), clang 14 with libbpf's headers (the XDP program, compiled again), Python with venv (scikit-learn parity, schemathesis),
 # capinfos and tcpdump (second opinions on captures), PostgreSQL's server (the tests start one of their own), openssl (its
 # certificates), curl (the manual's lines), ip and ethtool (network namespaces and the devices in them), strace (what the sensor
-# asks the kernel for), systemd's programs (their opinion of the units). Says what it does.
+# asks the kernel for), valgrind (it counts instructions), systemd's programs (their opinion of the units). Says what it does.
 set -eu
 
 missing=""
@@ -26,6 +26,7 @@ need "test -x /bin/kill" procps
 need "command -v ip" iproute2
 need "command -v ethtool" ethtool
 need "command -v strace" strace
+need "command -v valgrind" valgrind
 need "ls /usr/lib/postgresql/*/bin/initdb || command -v initdb" postgresql
 
 if [ -z "$missing" ]; then
