@@ -1,0 +1,120 @@
+"""The peers on captures: how each is called, what of ours it is held against, and where it says how much it read."""
+
+import json
+import re
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A program in one setting, beside the sensor in the setting that does the like."""
+
+    name: str
+    package: str
+    program: str
+    # Its arguments; {capture} and {out} stand for the capture and a folder to write to.
+    arguments: tuple
+    # What stands before the number of packets that it says it read; None where it says none.
+    said: str | None
+    # Our own arguments beyond `replay --summary json --workers 1`; {work} stands for the folder of the configurations.
+    ours: tuple = ()
+    # What both write, to be counted: theirs under {out}.
+    events: str | None = None
+    version: tuple = ("--version",)
+    # Text files that it needs under {out}, by name.
+    files: dict = field(default_factory=dict)
+
+
+def suricata(name, outputs, rules, ours, events=None):
+    # Its own configuration as the package brings it, but for what is written.
+    configuration = f"%YAML 1.1\n---\ninclude: /etc/suricata/suricata.yaml\n{outputs}"
+    return Peer(
+        name=f"Suricata, {name}",
+        package="suricata",
+        program="suricata",
+        arguments=(
+            *("-r", "{capture}", "--runmode", "single", "-c", "{out}/suricata.yaml"),
+            *("-S", "/dev/null" if rules is None else "{out}/fifty.rules", "-l", "{out}"),
+        ),
+        said=r"pcap: read 1 file, (\d+) packets",
+        ours=ours,
+        events=events,
+        version=("-V",),
+        files={"suricata.yaml": configuration} | ({} if rules is None else {"fifty.rules": rules}),
+    )
+
+
+NO_OUTPUT = "outputs: []\n"
+ALERTS = """outputs:
+  - eve-log:
+      enabled: yes
+      filetype: regular
+      filename: eve.json
+      community-id: true
+      types:
+        - alert
+"""
+
+
+def all_peers(fifty):
+    """Every peer, the cheapest work first. `fifty` is the text of the rules for both sides."""
+    return [
+        Peer(
+            name="tcpdump",
+            package="tcpdump",
+            program="tcpdump",
+            arguments=("-r", "{capture}", "-w", "/dev/null"),
+            said=None,
+        ),
+        Peer(
+            name="softflowd",
+            package="softflowd",
+            program="softflowd",
+            arguments=("-r", "{capture}", "-d", "-c", "none", "-p", "{out}/softflowd.pid"),
+            said=r"Packets processed: (\d+)",
+            version=("-h",),
+        ),
+        suricata("no rules, no output", NO_OUTPUT, None, ("--config", "{work}/no-rules.toml")),
+        suricata("50 rules, no output", NO_OUTPUT, fifty, ("--config", "{work}/fifty-rules.toml")),
+        suricata(
+            "50 rules, EVE alerts",
+            ALERTS,
+            fifty,
+            ("--config", "{work}/fifty-rules.toml", "--eve", "{work}/eve.json"),
+            events="eve.json",
+        ),
+        Peer(
+            name="ndpiReader",
+            package="libndpi-bin",
+            program="ndpiReader",
+            arguments=("-i", "{capture}"),
+            said=r"of (\d+) packets total",
+            version=("-h",),
+        ),
+    ]
+
+
+def packets_said(peer, text):
+    """How many packets it says it has read; None where it says nothing of that kind."""
+    if peer.said is None:
+        return None
+    found = re.findall(peer.said, text)
+    return int(found[-1]) if found else -1
+
+
+def packets_judged(text):
+    """The same of our own summary, where the sums close; -1 where they do not."""
+    try:
+        summary = json.loads(text)
+    except ValueError:
+        return -1
+    closes = summary["unaccounted"] == 0 and not any(summary["dropped"].values())
+    return summary["packets"] if closes else -1
+
+
+def version_of(text):
+    """The first line of what a program says of itself that holds a version."""
+    for line in text.splitlines():
+        if found := re.search(r"\b[vV]?(\d+(?:\.\d+)+\S*)", line):
+            return found.group(1)
+    return "not known"
