@@ -5,6 +5,7 @@ import argparse
 import datetime
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -201,6 +202,8 @@ def main():
     if not options.sensor.exists():
         sys.exit(f"perf/compare: {options.sensor} is not there; run: make build")
     get_own_mounts()
+    # As an interruption: what runs is ended with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options.work.mkdir(parents=True, exist_ok=True)
     version = subprocess.run([options.sensor, "--version"], capture_output=True, text=True, check=True).stdout.split()[-1]
     document = {

@@ -16,6 +16,7 @@ if ! command -v debootstrap >/dev/null; then
     exit 1
 fi
 # The archive of packages, not that of security fixes, which has another address and only some packages.
+# shellcheck disable=SC2016  # what apt fills in
 mirror=${MIRROR:-$(apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' 'Created-By: Packages' |
     awk '$1 == "Debian" && $2 == "Debian" { print $3; exit }')}
 if [ -z "$mirror" ]; then
@@ -41,6 +42,7 @@ inside apt-get update -qq
 : >"$root/missing"
 for package in tcpdump softflowd libndpi-bin "suricata/$backports"; do
     name=${package%/*}
+    # shellcheck disable=SC2016  # what dpkg-query fills in
     if inside dpkg-query -W -f '${Status}' "$name" 2>/dev/null | grep -q ' installed$'; then continue; fi
     if ! inside apt-get install -y -qq --no-install-recommends "$package" >"$root/install.log" 2>&1; then
         echo "$name: apt-get: $(grep -m 1 '^E: ' "$root/install.log" || tail -n 1 "$root/install.log")" >>"$root/missing"

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,14 +12,22 @@ import measure
 HERE = Path(__file__).resolve().parent
 
 
-def said(command, log, **options):
+def said(command, log):
     """Runs a command to its end. Returns why it failed, or None."""
     with open(log, "wb") as out:
         try:
-            ended = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, check=False, **options)
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+            )
         except OSError as error:
             return str(error)
-    return None if ended.returncode == 0 else f"{measure.last_line(log)} ({log} has more)"
+        try:
+            process.wait()
+        except BaseException:
+            # Interrupted: what installs starts others, which would go on.
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return None if process.returncode == 0 else f"{measure.last_line(log)} ({Path(log).name} has more)"
 
 
 class Programs:
@@ -86,8 +95,8 @@ class Python:
             return
         wanted = [line for line in (HERE / "requirements.txt").read_text().splitlines() if line and not line.startswith("#")]
         for each in wanted:
-            name = each.split("==")[0]
-            command = [self.python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", each]
+            name = each.partition("==")[0]
+            command = [self.python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *each.split()]
             why = said(command, work / f"pip-{name}.log")
             if why is not None:
                 self.missing[name] = f"pip: {why}"

@@ -107,7 +107,7 @@ def ratios(ours, theirs, our_start=0.0, their_start=0.0):
     theirs = [each - their_start for each in theirs]
     if min(ours) <= 0 or min(theirs) <= 0:
         return None
-    return [their / our for our, their in zip(ours, theirs, strict=True)]
+    return [their / our for our, their in zip(ours, theirs)]
 
 
 def json_in(log):

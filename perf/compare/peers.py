@@ -1,5 +1,7 @@
 """The peers on captures: how each is called, what of ours it is held against, and where it says how much it read."""
 
+from __future__ import annotations
+
 import json
 import re
 from dataclasses import dataclass, field
@@ -35,6 +37,8 @@ def suricata(name, outputs, rules, ours, events=None):
         arguments=(
             *("-r", "{capture}", "--runmode", "single", "-c", "{out}/suricata.yaml"),
             *("-S", "/dev/null" if rules is None else "{out}/fifty.rules", "-l", "{out}"),
+            # Else it would leave out a rule that it refuses.
+            "--init-errors-fatal",
         ),
         said=r"pcap: read 1 file, (\d+) packets",
         ours=ours,
@@ -103,18 +107,19 @@ def packets_said(peer, text):
 
 
 def packets_judged(text):
-    """The same of our own summary, where the sums close; -1 where they do not."""
+    """The same of our own summary: every packet has a verdict, or a reason why it can have none; -1 where the sums do not close."""
     try:
         summary = json.loads(text)
     except ValueError:
         return -1
-    closes = summary["unaccounted"] == 0 and not any(summary["dropped"].values())
-    return summary["packets"] if closes else -1
+    if summary["unaccounted"] != 0:
+        return -1
+    return sum(summary["verdicts"].values()) + summary["not_ip"] + sum(summary["undecodable"].values())
 
 
 def version_of(text):
     """The first line of what a program says of itself that holds a version."""
     for line in text.splitlines():
-        if found := re.search(r"\b[vV]?(\d+(?:\.\d+)+\S*)", line):
+        if found := re.search(r"\b[vV]?(\d+(?:\.\d+)+(?:[-+~]\w+)*)", line):
             return found.group(1)
     return "not known"

@@ -90,8 +90,7 @@ def markdown(document):
     lines = [
         f"{document['date']}, {document['rounds']} rounds of pairs, all threads on core {document['core']}. {versions}.",
         "",
-        f"Captures: {captures}.",
-        "",
+        *([f"Captures: {captures}.", ""] if document["captures"] else []),
         "```",
         *document["machine"].splitlines(),
         "```",
