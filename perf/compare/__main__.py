@@ -161,11 +161,12 @@ def the_captures(options):
     found = []
     for nth, file in enumerate(files):
         one = options.work / f"one-{nth}.pcap"
-        packets = captures.count(file)
+        contents = captures.read(file)
         captures.first_packet(file, one)
         name = "generated" if not options.captures else file.stem
-        size, digest = file.stat().st_size, captures.sha256(file)
-        found.append({"name": name, "packets": packets, "bytes": size, "sha256": digest, "file": file.resolve(), "one": one})
+        about = {"packets": contents.packets, "bytes": file.stat().st_size, "sha256": captures.sha256(file)}
+        tcp = {"tcp_opened": contents.opened, "tcp_answered": contents.answered, "one_sided": contents.one_sided()}
+        found.append({"name": name} | about | tcp | {"file": file.resolve(), "one": one})
     return found
 
 
@@ -222,7 +223,7 @@ def main():
             found = the_captures(options)
         except (captures.NotPcap, OSError) as error:
             sys.exit(f"perf/compare: {error}")
-        document["captures"] = [{key: each[key] for key in ("name", "packets", "bytes", "sha256")} for each in found]
+        document["captures"] = [{key: each[key] for key in each if key not in ("file", "one")} for each in found]
         compare_programs(options, document, found)
     if wanted(options, "forest"):
         document["forest"] = forest.compare(options.sensor, install.Python(options.work), options.work, options)

@@ -1,6 +1,9 @@
 """The tables, in Markdown."""
 
 
+ONE_SIDED = "; **one-sided**: its TCP conversations are not answered, so Suricata follows no stream in it and parses no HTTP"
+
+
 def number(value):
     """A figure for a table: as many digits as say something."""
     if value >= 1000:
@@ -84,7 +87,8 @@ def cell(text):
 def markdown(document):
     versions = ", ".join(f"{name} {version}" for name, version in document["versions"].items())
     captures = "; ".join(
-        f"`{each['name']}` ({each['packets']:,} packets, {each['bytes'] / 1e6:,.0f} MB, SHA-256 {each['sha256'][:12]})"
+        f"`{each['name']}` ({each['packets']:,} packets, {each['bytes'] / 1e6:,.0f} MB, SHA-256 {each['sha256'][:12]}"
+        f"{ONE_SIDED if each['one_sided'] else ''})"
         for each in document["captures"]
     )
     lines = [

@@ -84,15 +84,24 @@ class Captures(InAFolder):
     def test_packets_are_counted_in_either_byte_order(self):
         for order in "<>":
             path = self.file(capture([b"one", b"", b"three"], order))
-            self.assertEqual(captures.count(path), 3)
+            self.assertEqual(captures.read(path).packets, 3)
             captures.first_packet(path, self.folder / "first")
             self.assertEqual((self.folder / "first").read_bytes(), capture([b"one"], order))
 
+    def test_a_capture_of_unanswered_conversations_is_one_sided(self):
+        def segment(flags):
+            return bytes(12) + b"\x08\x00" + b"\x45" + bytes(8) + b"\x06" + bytes(10) + bytes(13) + bytes([flags]) + bytes(6)
+
+        for answers, one_sided in [([0x12], False), ([0x10], True)]:
+            contents = captures.read(self.file(capture([segment(0x02), *map(segment, answers)])))
+            self.assertEqual((contents.opened, contents.one_sided()), (1, one_sided))
+        self.assertFalse(captures.read(self.file(capture([segment(0x10)]))).one_sided())
+
     def test_what_not_every_peer_could_read_whole_is_refused(self):
         whole = capture([b"one", b"two"])
-        for content, why in [(b"\x0a\x0d\x0d\x0a", "no plain pcap"), (whole[:-1], "in packet 2"), (capture([]), "no packet")]:
+        for content, why in [(b"\x0a\x0d\x0d\x0a" + bytes(20), "no plain pcap"), (whole[:-1], "in packet 2"), (capture([]), "no packet")]:
             with self.assertRaisesRegex(captures.NotPcap, why):
-                captures.count(self.file(content))
+                captures.read(self.file(content))
 
 
 class Peers(unittest.TestCase):
