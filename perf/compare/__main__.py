@@ -193,7 +193,14 @@ def compare_programs(options, document, found):
         for peer in had:
             print(f"{capture['name']}: {peer.name}", flush=True)
             document["results"].append(comparison.peer(peer, capture))
-    document["versions"] |= comparison.versions
+            document["versions"] |= comparison.versions
+            # A whole comparison takes long: what is measured is kept, whatever comes after it.
+            save(options, document)
+
+
+def save(options, document):
+    figures = options.json or options.work / "figures.json"
+    figures.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
 def main():
@@ -227,8 +234,7 @@ def main():
         compare_programs(options, document, found)
     if wanted(options, "forest"):
         document["forest"] = forest.compare(options.sensor, install.Python(options.work), options.work, options)
-    figures = options.json or options.work / "figures.json"
-    figures.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    save(options, document)
     print()
     print(report.markdown(document), end="")
 
