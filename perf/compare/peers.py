@@ -16,8 +16,8 @@ class Peer:
     program: str
     # Its arguments; {capture} and {out} stand for the capture and a folder to write to.
     arguments: tuple
-    # What stands before the number of packets that it says it read; None where it says none.
-    said: str | None
+    # Where it says how many packets it read: numbers that sum to it. None of them where it says nothing.
+    said: tuple
     # Our own arguments beyond `replay --summary json --workers 1`; {work} stands for the folder of the configurations.
     ours: tuple = ()
     # What both write, to be counted: theirs under {out}.
@@ -40,7 +40,7 @@ def suricata(name, outputs, rules, ours, events=None):
             # Else it would leave out a rule that it refuses.
             "--init-errors-fatal",
         ),
-        said=r"pcap: read 1 file, (\d+) packets",
+        said=(r"pcap: read 1 file, (\d+) packets",),
         ours=ours,
         events=events,
         version=("-V",),
@@ -68,14 +68,15 @@ def all_peers(fifty):
             package="tcpdump",
             program="tcpdump",
             arguments=("-r", "{capture}", "-w", "/dev/null"),
-            said=None,
+            said=(),
         ),
         Peer(
             name="softflowd",
             package="softflowd",
             program="softflowd",
-            arguments=("-r", "{capture}", "-d", "-c", "none", "-p", "{out}/softflowd.pid"),
-            said=r"Packets processed: (\d+)",
+            # Without -6 it ignores IPv6.
+            arguments=("-r", "{capture}", "-6", "-d", "-c", "none", "-p", "{out}/softflowd.pid"),
+            said=(r"Packets processed: (\d+)", r"Ignored packets: (\d+)"),
             version=("-h",),
         ),
         suricata("no rules, no output", NO_OUTPUT, None, ("--config", "{work}/no-rules.toml")),
@@ -92,18 +93,18 @@ def all_peers(fifty):
             package="libndpi-bin",
             program="ndpiReader",
             arguments=("-i", "{capture}"),
-            said=r"of (\d+) packets total",
+            said=(r"of (\d+) packets total",),
             version=("-h",),
         ),
     ]
 
 
 def packets_said(peer, text):
-    """How many packets it says it has read; None where it says nothing of that kind."""
-    if peer.said is None:
+    """How many packets it says it has read: None where it never does, -1 where it should have."""
+    if not peer.said:
         return None
-    found = re.findall(peer.said, text)
-    return int(found[-1]) if found else -1
+    found = [re.search(pattern, text) for pattern in peer.said]
+    return sum(int(each.group(1)) for each in found) if all(found) else -1
 
 
 def packets_judged(text):
