@@ -37,19 +37,17 @@ def compare(sensor, python, work, options):
 
 
 def compare_in(folder, sensor, python, options):
+    (folder / "scores.csv").unlink(missing_ok=True)
     write_rows(folder, sensor)
     prepared = ask(python, folder, "prepare", folder, HERE.parent.parent / "models")
     call([sensor, "model", "import", folder / "forest.json", "--out", folder / "model.json"], folder / "import.log")
     skipped, results = [], []
-    if has_bench(sensor, folder):
-        ours = apart = None
-    else:
-        ours = "this phantomnet has no `model bench`"
-        skipped.append({"peer": "phantomnet's side of the forest", "reason": ours})
-        scores = folder / "scores.csv"
+    benched = has_bench(sensor, folder)
+    scores = folder / "scores.csv"
+    if not benched:
+        skipped.append({"peer": "phantomnet's side of the forest", "reason": "this phantomnet has no `model bench`; run: make build"})
         command = [sensor, "model", "score", "--model", folder / "model.json", "--in", folder / "rows.csv", "--out", scores]
         call(command, folder / "score.log")
-        apart = ask(python, folder, "apart", folder, scores)["apart"]
     for library, batch, seconds in SETTINGS:
         name = f"{library}, {batch:,} rows at a time" if batch > 1 else f"{library}, row by row"
         made_with = MADE_WITH.get(library, library)
@@ -62,17 +60,17 @@ def compare_in(folder, sensor, python, options):
         try:
             for _ in range(options.rounds):
                 pair = {}
-                if ours is None:
+                if benched:
                     pair["ours"] = bench(sensor, folder, batch, options)
                 command = [python.python, HERE / "score_forest.py", "score", library, folder]
                 pair["theirs"] = timed(command + ["--batch", str(batch), "--seconds", str(seconds)], folder / "theirs.log", options)
                 result["pairs"].append(pair)
-            if ours is None:
-                apart = ask(python, folder, "apart", folder, folder / "scores.csv")["apart"]
             summarise(result)
         except measure.Failed as error:
             result["failed"] = str(error)
         results.append(result)
+    # Its scores are the same for any number of rows at a time; those of the last run stand there.
+    apart = ask(python, folder, "apart", folder, scores)["apart"] if scores.exists() else None
     return {"forest": prepared, "ours_apart": apart, "results": results, "skipped": skipped}
 
 

@@ -80,6 +80,10 @@ def forest_table(forest):
     return lines
 
 
+def apart(figure):
+    return "a figure that is not had" if figure is None else f"{figure:.1e} at the most"
+
+
 def cell(text):
     return text.replace("|", "\\|")
 
@@ -108,7 +112,7 @@ def markdown(document):
             grown = forest["forest"]
             lines += [
                 f"A forest of {grown['trees']} trees of {grown['subsample']} rows ({grown['nodes']:,} nodes), {grown['rows']:,} rows; "
-                f"PhantomNet's scores differ from scikit-learn's by {forest['ours_apart']:.1e} at the most.",
+                f"PhantomNet's scores differ from scikit-learn's by {apart(forest['ours_apart'])}.",
                 "",
             ]
         lines += forest_table(forest)
