@@ -203,6 +203,23 @@ fn what_the_sensor_trains_it_can_load_explain_and_judge_with() {
         column(&dumped, "anomaly_score") == column(&scores, "anomaly_score"),
         "two ways to one score differ"
     );
+
+    let timed = run_well(
+        sensor()
+            .args(["model", "bench", "--json", "--rounds", "1", "--batch", "100", "--in"])
+            .arg(path("f.csv"))
+            .arg("--model")
+            .arg(path("a.json"))
+            .arg("--out")
+            .arg(path("s.csv")),
+    );
+    let timed: serde_json::Value = serde_json::from_slice(&timed.stdout).unwrap();
+    assert!(timed["ns_per_row"]["median"].as_f64().unwrap() > 0.0, "{timed}");
+    let alone = fs::read_to_string(path("s.csv")).unwrap();
+    assert!(
+        column(&alone, "anomaly_score") == column(&scores, "anomaly_score"),
+        "the scores that were timed are others"
+    );
 }
 
 fn csv_lines(text: &str) -> impl Iterator<Item = Vec<String>> {

@@ -18,6 +18,7 @@ mod appliance; // captures in, rows of a real store out, and the sums that prove
 mod architecture; // who imports whom, what the data path does without, how files look
 mod capture; // captures of others, and other programs on captures written here
 mod cli; // what each command refuses, and how it says so
+mod compare; // the comparison with peers, without the peers
 mod corpus; // real captures through the whole data path, against the oracle
 mod crew; // a worker panics: the others end in order, the loss is stated
 mod decode; // real frames, and another decoder

@@ -2,6 +2,7 @@
 
 mod appliance;
 mod audit;
+mod bench;
 mod check;
 mod complaints;
 mod dataset;
@@ -54,7 +55,7 @@ enum Command {
     Replay(replay::Replay),
     /// Train a model on traffic that is known to be normal.
     Train(train::Train),
-    /// Look at, check, import or apply a model.
+    /// Look at, check, import, apply or time a model.
     #[command(subcommand)]
     Model(model::ModelCommand),
     /// Make labelled traffic.

@@ -1,4 +1,4 @@
-//! `phantomnet model`: look at a model, check it, apply it, take one over from scikit-learn.
+//! `phantomnet model`: look at a model, check it, apply it, time it, take one over from scikit-learn.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
+use super::bench::Bench;
 use super::{Failure, output, setup};
 use crate::features::SCHEMA;
 use crate::model::{FeatureTable, ImportParams, Model, Origin, import, score_csv};
@@ -21,6 +22,8 @@ pub(super) enum ModelCommand {
     Verify(ModelFile),
     /// Score the rows of a CSV file.
     Score(Score),
+    /// Say how fast this machine scores rows.
+    Bench(Bench),
     /// Take over a scikit-learn IsolationForest that models/export_sklearn.py has exported.
     Import(Import),
 }
@@ -75,6 +78,7 @@ impl ModelCommand {
             Self::Inspect(model) => inspect(&load(model.file.as_deref())?),
             Self::Verify(model) => verify(&load(model.file.as_deref())?),
             Self::Score(score) => score.run(),
+            Self::Bench(bench) => bench.run(),
             Self::Import(import) => import.run(),
         }
     }
