@@ -107,13 +107,17 @@ impl Step {
 impl RankedForest {
     /// None where a tree by itself has too many cuts, splits or path lengths for a block.
     pub(super) fn new(forest: &Forest) -> Option<Self> {
-        let mut drafts: Vec<Draft<'_>> = Vec::new();
+        let mut drafts = vec![Draft::default()];
         for tree in forest.trees() {
-            let joined = drafts.last().and_then(|last| last.with(tree));
-            match (joined, drafts.last_mut()) {
-                (Some(joined), Some(last)) => *last = joined,
-                _ => drafts.push(Draft::default().with(tree)?),
+            let asked = Asked::by(tree);
+            if drafts.last_mut().is_some_and(|last| last.take_in(tree, &asked)) {
+                continue;
             }
+            let mut next = Draft::default();
+            if !next.take_in(tree, &asked) {
+                return None;
+            }
+            drafts.push(next);
         }
         Some(Self { bundles: drafts.chunks(BLOCKS_PER_BUNDLE).map(Bundle::new).collect() })
     }
@@ -130,18 +134,22 @@ impl Bundle {
 impl Column {
     /// None where no tree asks for the feature.
     fn new(feature: u8, drafts: &[Draft<'_>]) -> Option<Self> {
-        let of =
-            |draft: &Draft<'_>| draft.cuts.get(usize::from(feature)).cloned().unwrap_or_default();
-        let all: Vec<Ordered> =
-            drafts.iter().flat_map(of).collect::<BTreeSet<_>>().into_iter().collect();
+        let of = |draft: &Draft<'_>| -> Vec<Ordered> {
+            let cuts = draft.cuts.get(usize::from(feature));
+            cuts.map(|cuts| cuts.iter().copied().collect()).unwrap_or_default()
+        };
+        let by_block: Vec<Vec<Ordered>> = drafts.iter().map(of).collect();
+        let mut all = by_block.concat();
+        all.sort_unstable();
+        all.dedup();
         if all.is_empty() {
             return None;
         }
         let mut ranks = vec![[0; BLOCKS_PER_BUNDLE]];
         for cut in &all {
             let mut next = ranks.last().copied().unwrap_or_default();
-            for (rank, draft) in next.iter_mut().zip(drafts) {
-                *rank += u8::from(of(draft).contains(cut));
+            for (rank, cuts) in next.iter_mut().zip(&by_block) {
+                *rank += u8::from(cuts.binary_search(cut).is_ok());
             }
             ranks.push(next);
         }
@@ -196,37 +204,67 @@ struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    /// The draft with one more tree, if it still fits.
-    fn with(&self, tree: &'a Tree) -> Option<Self> {
-        let mut joined = self.clone();
-        joined.trees.push(tree);
+    /// Adds a tree, if it still fits.
+    fn take_in(&mut self, tree: &'a Tree, asked: &Asked) -> bool {
+        let new = |known: &BTreeSet<Ordered>, cuts: &BTreeSet<Ordered>| {
+            cuts.iter().filter(|cut| !known.contains(cut)).count()
+        };
+        let mut features = self.cuts.iter().zip(&asked.cuts);
+        let fits = features.all(|(known, cuts)| known.len() + new(known, cuts) <= CUTS_MAX)
+            && self.paths.union(&asked.paths).count() <= PATHS_MAX
+            && self.splits + asked.splits <= SPLITS_MAX;
+        if fits {
+            self.trees.push(tree);
+            self.splits += asked.splits;
+            self.paths.extend(&asked.paths);
+            for (known, cuts) in self.cuts.iter_mut().zip(&asked.cuts) {
+                known.extend(cuts);
+            }
+        }
+        fits
+    }
+}
+
+/// What one tree asks for.
+#[derive(Debug, Default)]
+struct Asked {
+    cuts: [BTreeSet<Ordered>; FEATURES],
+    paths: BTreeSet<u32>,
+    splits: usize,
+}
+
+impl Asked {
+    fn by(tree: &Tree) -> Self {
+        let mut asked = Self::default();
         let mut depths = vec![0_u32; tree.nodes().len()];
         for (at, node) in tree.nodes().iter().enumerate() {
-            let depth = depths.get(at).copied()?;
+            let depth = depths.get(at).copied().unwrap_or(0);
             match *node {
                 Node::Split { feature, threshold, left, right } => {
-                    joined.splits += 1;
-                    joined.cuts.get_mut(usize::from(feature))?.insert(Ordered::new(threshold));
+                    asked.splits += 1;
+                    if let Some(cuts) = asked.cuts.get_mut(usize::from(feature)) {
+                        cuts.insert(Ordered::new(threshold));
+                    }
                     for child in [left, right] {
-                        *depths.get_mut(child as usize)? = depth + 1;
+                        if let Some(child) = depths.get_mut(child as usize) {
+                            *child = depth + 1;
+                        }
                     }
                 }
                 Node::Leaf { rows } => {
-                    joined.paths.insert(leaf_path(depth, rows));
+                    asked.paths.insert(leaf_path(depth, rows));
                 }
             }
         }
-        let fits = joined.cuts.iter().all(|cuts| cuts.len() <= CUTS_MAX)
-            && joined.paths.len() <= PATHS_MAX
-            && joined.splits <= SPLITS_MAX;
-        fits.then_some(joined)
+        asked
     }
 }
 
 impl Block {
     fn new(draft: &Draft<'_>) -> Self {
         let paths: Vec<u32> = draft.paths.iter().copied().collect();
-        let mut writer = Writer { cuts: &draft.cuts, paths: &paths, steps: Vec::new() };
+        let cuts = draft.cuts.each_ref().map(|cuts| cuts.iter().copied().collect());
+        let mut writer = Writer { cuts, paths: &paths, steps: Vec::new() };
         let ends = draft.trees.iter().map(|tree| {
             writer.tree(tree);
             u32::try_from(writer.steps.len()).unwrap_or(u32::MAX)
@@ -240,7 +278,7 @@ impl Block {
 
 /// Writes the steps of trees.
 struct Writer<'a> {
-    cuts: &'a [BTreeSet<Ordered>; FEATURES],
+    cuts: [Vec<Ordered>; FEATURES],
     paths: &'a [u32],
     steps: Vec<Step>,
 }
@@ -312,7 +350,8 @@ impl Writer<'_> {
     /// How many cuts lie below the threshold.
     fn rank(&self, feature: u8, threshold: f32) -> u8 {
         let cuts = self.cuts.get(usize::from(feature));
-        let below = cuts.map_or(0, |cuts| cuts.range(..Ordered::new(threshold)).count());
+        let threshold = Ordered::new(threshold);
+        let below = cuts.map_or(0, |cuts| cuts.partition_point(|&cut| cut < threshold));
         u8::try_from(below).unwrap_or(u8::MAX)
     }
 }
