@@ -1,8 +1,9 @@
 //! Which rules a packet need be tried against: by transport, ports, TCP flags, and one search through its payload.
 
 use std::collections::BTreeMap;
+use std::ptr;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind, StartKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind, StartKind, packed};
 
 use super::condition::{Condition, FlagsTest};
 use super::intervals::Intervals;
@@ -14,8 +15,9 @@ use crate::decode::{Packet, Transport};
 ///
 /// A rule stands in the groups of its destination ports; in those of its source ports if it names only those; in every
 /// destination group if it names neither. So a packet meets each of its rules in the two groups of its two ports. Of a group,
-/// the rules with a content wait for the payload search to find their longest one; the others are kept as bits, so that the
-/// TCP flags strike out most of them at once.
+/// the rules with a content wait for the payload search to find their longest one, or, where that can stand in one place alone, for a look at
+/// that place; the others are kept as bits, so that the TCP flags strike out most of them at once. A payload is searched for the contents of
+/// its own ports' rules, and not at all where there are none.
 #[derive(Debug)]
 pub(super) struct Lane {
     by_destination: PortGroups,
@@ -24,11 +26,13 @@ pub(super) struct Lane {
     unsearched: Box<[u16]>,
     /// For each byte of TCP flags, the bits of the unsearched rules that accept it; for other transports one row.
     accepted: Box<[u64]>,
-    search: Option<Search>,
+    /// The rules whose content stands in one place or not at all.
+    anchored: Box<[(u16, Anchor)]>,
+    searches: Searches,
 }
 
 /// A rule while its lane is built.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Member<'a> {
     pub(super) rule: u16,
     pub(super) condition: &'a Condition,
@@ -60,20 +64,31 @@ impl Lane {
                 }
             }
         }
-        let build = |wanted: Side| {
-            let placed = members.iter().filter_map(|member| {
-                let (side, ports) = placed(member.condition);
-                (side == wanted).then_some((member, ports))
-            });
-            PortGroups::new(&placed.collect::<Vec<_>>(), words, bit_of)
+        let anchored: Box<[(u16, Anchor)]> = members
+            .iter()
+            .filter_map(|member| Some((member.rule, Anchor::of(member.pattern?)?)))
+            .collect();
+        let kind_of = |member: &Member<'_>| match member.pattern {
+            None => bit_of(member.rule).map_or(Kind::Searched, Kind::Unsearched),
+            Some(_) => {
+                let place = anchored.binary_search_by_key(&member.rule, |(rule, _)| *rule);
+                place
+                    .ok()
+                    .and_then(|at| u16::try_from(at).ok())
+                    .map_or(Kind::Searched, Kind::Anchored)
+            }
         };
-        Ok(Self {
-            by_destination: build(Side::Destination),
-            by_source: build(Side::Source),
-            accepted,
-            search: Search::new(members)?,
-            unsearched,
-        })
+        let mut wanted = BTreeMap::new();
+        let mut build = |side: Side| {
+            let placed = members.iter().filter_map(|member| {
+                let (stands, ports) = placed(member.condition);
+                (stands == side).then_some((member, kind_of(member), ports))
+            });
+            PortGroups::new(&placed.collect::<Vec<_>>(), words, &mut wanted)
+        };
+        let (by_destination, by_source) = (build(Side::Destination), build(Side::Source));
+        let searches = Searches::new(members, wanted)?;
+        Ok(Self { by_destination, by_source, accepted, anchored, searches, unsearched })
     }
 
     /// Adds the rules that the packet must be tried against to the candidates of `scratch`, in no order, perhaps one twice.
@@ -97,11 +112,74 @@ impl Lane {
                 bits &= bits - 1;
             }
         }
-        if payload.len() >= destination.payload_least.min(source.payload_least)
-            && let Some(search) = &self.search
-        {
+        for group in [destination, source] {
+            for &at in &group.anchored {
+                if let Some((rule, anchor)) = self.anchored.get(usize::from(at))
+                    && anchor.holds(payload)
+                {
+                    scratch.propose(Some(*rule));
+                }
+            }
+        }
+        let search_of = |group: &Group| {
+            let is_long_enough = payload.len() >= group.payload_least;
+            self.searches.get(group.search).filter(|_| is_long_enough)
+        };
+        let (first, second) = (search_of(destination), search_of(source));
+        let second = second.filter(|second| !first.is_some_and(|first| ptr::eq(first, *second)));
+        for search in [first, second].into_iter().flatten() {
             search.propose(payload, scratch);
         }
+    }
+}
+
+/// Where a rule of a group is kept.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    /// As this bit.
+    Unsearched(usize),
+    /// At this place of the lane's anchored rules.
+    Anchored(u16),
+    /// In a search.
+    Searched,
+}
+
+/// Bytes that stand at one place of the payload or not at all, in either case of their letters.
+#[derive(Clone, Debug)]
+struct Anchor {
+    bytes: Box<[u8]>,
+    at: At,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum At {
+    Offset(usize),
+    End,
+}
+
+impl Anchor {
+    /// None where the content can stand in several places.
+    fn of(content: &Content) -> Option<Self> {
+        let at = match content.place {
+            _ if content.at_end => At::End,
+            Place::Absolute { offset, depth: Some(depth) }
+                if usize::try_from(depth) == Ok(content.bytes.len()) =>
+            {
+                At::Offset(usize::try_from(offset).ok()?)
+            }
+            _ => return None,
+        };
+        Some(Self { bytes: content.bytes.clone(), at })
+    }
+
+    fn holds(&self, payload: &[u8]) -> bool {
+        let length = self.bytes.len();
+        let begin = match self.at {
+            At::Offset(offset) => Some(offset),
+            At::End => payload.len().checked_sub(length),
+        };
+        let there = begin.and_then(|begin| payload.get(begin..)?.get(..length));
+        there.is_some_and(|there| there.eq_ignore_ascii_case(&self.bytes))
     }
 }
 
@@ -134,9 +212,12 @@ fn placed(condition: &Condition) -> (Side, Intervals<u16>) {
 }
 
 /// The groups of one side, and which of them each port has.
+///
+/// Ports come in pages of 256. Most pages are alike, so what a look needs stays in the cache nearest to the processor, whatever ports come.
 #[derive(Debug)]
 struct PortGroups {
-    of_port: Box<[u16]>,
+    of_page: [u8; PAGES],
+    pages: Vec<[u16; PAGE_PORTS]>,
     groups: Vec<Group>,
 }
 
@@ -145,73 +226,157 @@ struct PortGroups {
 struct Group {
     /// Those without a content to look for, as bits.
     unsearched: Box<[u64]>,
-    /// The shortest payload in which one of the others can match.
+    /// Those whose content stands in one place or not at all: where the lane has them.
+    anchored: Box<[u16]>,
+    /// The search for what the others wait for.
+    search: SearchNumber,
+    /// The shortest payload in which one of those can match.
     payload_least: usize,
 }
 
+/// Which of a lane's searches; none has no number.
+type SearchNumber = Option<u16>;
+
+/// The sets of rules that wait for a search, ascending, each with a number.
+type Wanted = BTreeMap<Vec<u16>, u16>;
+
 impl PortGroups {
     fn new(
-        members: &[(&Member<'_>, Intervals<u16>)],
+        members: &[(&Member<'_>, Kind, Intervals<u16>)],
         words: usize,
-        bit_of: impl Fn(u16) -> Option<usize>,
+        wanted: &mut Wanted,
     ) -> Self {
         let mut bounds: Vec<u16> = members
             .iter()
-            .flat_map(|(_, ports)| ports.ranges())
+            .flat_map(|(_, _, ports)| ports.ranges())
             .flat_map(|&(low, high)| [Some(low), high.checked_add(1)])
             .flatten()
             .chain([0])
             .collect();
         bounds.sort_unstable();
         bounds.dedup();
-        let mut this = Self { of_port: vec![0; PORTS].into(), groups: Vec::new() };
+        let mut groups = Vec::new();
+        let mut of_port = vec![0_u16; PORTS];
         let mut known = BTreeMap::new();
         for (nth, &low) in bounds.iter().enumerate() {
-            let mut group = Group { unsearched: vec![0; words].into(), payload_least: usize::MAX };
-            for (member, _) in members.iter().filter(|(_, ports)| ports.contains(low)) {
-                match bit_of(member.rule) {
-                    Some(bit) => set_bit(&mut group.unsearched, bit),
-                    None => group.payload_least = group.payload_least.min(member.payload_least),
-                }
-            }
+            let here = members.iter().filter(|(_, _, ports)| ports.contains(low));
+            let group = Group::new(here.map(|(member, kind, _)| (*member, *kind)), words, wanted);
             let number = *known.entry(group.clone()).or_insert_with(|| {
-                this.groups.push(group);
-                u16::try_from(this.groups.len() - 1).unwrap_or(u16::MAX)
+                groups.push(group);
+                u16::try_from(groups.len() - 1).unwrap_or(u16::MAX)
             });
             let high = bounds.get(nth + 1).map_or(PORTS, |&next| usize::from(next));
-            if let Some(ports) = this.of_port.get_mut(usize::from(low)..high) {
+            if let Some(ports) = of_port.get_mut(usize::from(low)..high) {
                 ports.fill(number);
             }
         }
-        this
+        let (mut of_page, mut pages) = ([0; PAGES], Vec::new());
+        for (page, of_page) in of_port.as_chunks::<PAGE_PORTS>().0.iter().zip(&mut of_page) {
+            let known = pages.iter().position(|known| known == page);
+            let at = known.unwrap_or_else(|| {
+                pages.push(*page);
+                pages.len() - 1
+            });
+            *of_page = u8::try_from(at).unwrap_or(u8::MAX);
+        }
+        Self { of_page, pages, groups }
     }
 
     fn group(&self, port: u16) -> Option<&Group> {
-        let number = self.of_port.get(usize::from(port))?;
-        self.groups.get(usize::from(*number))
+        let [page, within] = port.to_be_bytes();
+        let page = self.pages.get(usize::from(*self.of_page.get(usize::from(page))?))?;
+        self.groups.get(usize::from(*page.get(usize::from(within))?))
     }
 }
 
+/// Pages of ports, and ports of a page.
+const PAGES: usize = 1 << 8;
+const PAGE_PORTS: usize = 1 << 8;
 const PORTS: usize = 1 << 16;
 
-/// One search for all patterns of a lane, blind to case.
+impl Group {
+    fn new<'a>(
+        members: impl Iterator<Item = (&'a Member<'a>, Kind)>,
+        words: usize,
+        wanted: &mut Wanted,
+    ) -> Self {
+        let (mut unsearched, mut anchored, mut searched) = (vec![0; words], vec![], vec![]);
+        let mut payload_least = usize::MAX;
+        for (member, kind) in members {
+            match kind {
+                Kind::Unsearched(bit) => set_bit(&mut unsearched, bit),
+                Kind::Anchored(at) => anchored.push(at),
+                Kind::Searched => {
+                    searched.push(member.rule);
+                    payload_least = payload_least.min(member.payload_least);
+                }
+            }
+        }
+        let next = u16::try_from(wanted.len()).ok();
+        let search = next.filter(|_| !searched.is_empty());
+        let search = search.map(|next| *wanted.entry(searched).or_insert(next));
+        Self { unsearched: unsearched.into(), anchored: anchored.into(), search, payload_least }
+    }
+}
+
+/// The searches of a lane.
+#[derive(Debug)]
+struct Searches {
+    /// By number; where there would be too many or too large ones, a single one for all rules.
+    searches: Vec<Search>,
+}
+
+impl Searches {
+    fn new(members: &[Member<'_>], wanted: Wanted) -> Result<Self, aho_corasick::BuildError> {
+        let patterns: BTreeMap<u16, &Content> = members
+            .iter()
+            .filter_map(|member| Some((member.rule, member.pattern?)))
+            .filter(|(_, pattern)| Anchor::of(pattern).is_none())
+            .collect();
+        let bytes_of = |rule: &u16| patterns.get(rule).map_or(0, |pattern| pattern.bytes.len());
+        let bytes: usize = wanted.keys().flatten().map(bytes_of).sum();
+        let mut sets: Vec<(Vec<u16>, u16)> = wanted.into_iter().collect();
+        if sets.len() > SEARCHES_MAX || bytes > SEARCHES_BYTES_MAX {
+            sets = vec![(patterns.keys().copied().collect(), 0)];
+        }
+        sets.sort_by_key(|(_, number)| *number);
+        let search = |(rules, _): (Vec<u16>, u16)| {
+            Search::new(rules.into_iter().filter_map(|rule| Some((rule, *patterns.get(&rule)?))))
+        };
+        Ok(Self { searches: sets.into_iter().map(search).collect::<Result<_, _>>()? })
+    }
+
+    fn get(&self, number: SearchNumber) -> Option<&Search> {
+        let number = usize::from(number?);
+        self.searches.get(number).or(self.searches.first())
+    }
+}
+
+/// How many searches a lane may have before one has to do for all ports.
+const SEARCHES_MAX: usize = 64;
+/// How many bytes of patterns they may have in all: some 32 MiB of tables.
+const SEARCHES_BYTES_MAX: usize = 1 << 20;
+
+/// One search for the patterns of several rules, blind to case.
+///
+/// The automaton finds all of them, and takes a byte after the other. Most payloads hold none, which vector instructions find out several
+/// times as fast: first the payload, in lower case, is looked through for any.
 #[derive(Debug)]
 struct Search {
+    /// None where there are too many patterns, or no vector instructions.
+    any: Option<Vec<packed::Searcher>>,
     automaton: AhoCorasick,
     /// For each pattern, the rules that wait for it.
     owners: Vec<Box<[u16]>>,
 }
 
 impl Search {
-    fn new(members: &[Member<'_>]) -> Result<Option<Self>, aho_corasick::BuildError> {
+    fn new<'a>(
+        rules: impl Iterator<Item = (u16, &'a Content)>,
+    ) -> Result<Self, aho_corasick::BuildError> {
         let mut owners: BTreeMap<Vec<u8>, Vec<u16>> = BTreeMap::new();
-        for member in members {
-            if let Some(content) = member.pattern {
-                owners.entry(content.bytes.to_ascii_lowercase()).or_default().push(member.rule);
-            }
-        }
-        if owners.is_empty() {
-            return Ok(None);
+        for (rule, content) in rules {
+            owners.entry(content.bytes.to_ascii_lowercase()).or_default().push(rule);
         }
         let bytes: usize = owners.keys().map(Vec::len).sum();
         let kind = if bytes <= DFA_BYTES_MAX {
@@ -225,14 +390,29 @@ impl Search {
             .start_kind(StartKind::Unanchored)
             .kind(Some(kind))
             .build(owners.keys())?;
+        let patterns: Vec<&[u8]> = owners.keys().map(Vec::as_slice).collect();
+        let any = (patterns.len() <= PATTERNS_PACKED_MAX)
+            .then(|| patterns.chunks(PATTERNS_TOGETHER).map(packed::Searcher::new).collect())
+            .flatten();
         let owners = owners.into_values().map(Vec::into_boxed_slice).collect();
-        Ok(Some(Self { automaton, owners }))
+        Ok(Self { any, automaton, owners })
+    }
+
+    /// Whether any pattern stands in the payload; true also where that can't be told for less than finding them.
+    fn may_hold(&self, payload: &[u8], lowered: &mut Vec<u8>) -> bool {
+        let Some(any) = &self.any else { return true };
+        lowered.clear();
+        lowered.extend(payload.iter().map(u8::to_ascii_lowercase));
+        any.iter().any(|searcher| searcher.find(&*lowered).is_some())
     }
 
     /// Proposes the rules whose pattern stands in the payload. Every hit is looked at, up to a bound that only a rule set with
     /// many short patterns inside each other can reach.
     fn propose(&self, payload: &[u8], scratch: &mut Scratch) {
         scratch.begin_search(self.owners.len(), payload.len());
+        if !self.may_hold(payload, scratch.lowered()) {
+            return;
+        }
         let most = HITS_LEAST + HITS_PER_BYTE * payload.len();
         let mut hits = self.automaton.find_overlapping_iter(payload);
         for hit in hits.by_ref().take(most) {
@@ -249,6 +429,10 @@ impl Search {
     }
 }
 
+/// Patterns that one pass of vector instructions looks for: more fill its table until it finds something everywhere.
+const PATTERNS_TOGETHER: usize = 48;
+/// With more patterns, so many passes cost as much as the automaton.
+const PATTERNS_PACKED_MAX: usize = 4 * PATTERNS_TOGETHER;
 /// Up to this many bytes of patterns the automaton is a table, which is faster and larger: about 256 KiB for 8 KiB.
 const DFA_BYTES_MAX: usize = 8192;
 /// How many hits any payload may have.

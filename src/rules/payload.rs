@@ -84,18 +84,25 @@ impl Content {
 
     /// The first of `beginnings` places at which the content stands in either case, and how many bytes were looked at.
     fn find_any_case(&self, window: &[u8], beginnings: usize) -> (Option<usize>, usize) {
-        let mut looked_at = 0;
-        for at in 0..beginnings {
+        let Some(&first) = self.bytes.first() else { return (None, 0) };
+        let (lower, upper) = (first.to_ascii_lowercase(), first.to_ascii_uppercase());
+        let mut looked_at = beginnings;
+        let mut from = 0;
+        while let Some(found) =
+            memchr::memchr2(lower, upper, window.get(from..beginnings).unwrap_or_default())
+        {
+            let at = from + found;
             let there = window.get(at..).unwrap_or_default();
             let same = there
                 .iter()
                 .zip(&*self.bytes)
                 .take_while(|(a, b)| a.eq_ignore_ascii_case(b))
                 .count();
-            looked_at += same + 1;
+            looked_at += same;
             if same == self.bytes.len() {
-                return (Some(at), looked_at);
+                return (Some(at), looked_at - (beginnings - at - 1));
             }
+            from = at + 1;
         }
         (None, looked_at)
     }

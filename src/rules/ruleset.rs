@@ -283,6 +283,8 @@ const fn is_ip(protocol: Protocol) -> bool {
 #[derive(Debug, Default)]
 pub struct Scratch {
     candidates: Vec<u16>,
+    /// The payload in lower case.
+    lowered: Vec<u8>,
     /// For each pattern, the search in which it was last hit.
     hit_in: Vec<u32>,
     search: u32,
@@ -326,6 +328,8 @@ impl Scratch {
         self.candidates.clear();
         // Each rule is proposed at most once by its bit and once by its pattern.
         self.candidates.reserve(rules);
+        self.lowered.clear();
+        self.lowered.reserve(PAYLOAD_BYTES_MAX);
     }
 
     pub(super) fn begin_search(&mut self, patterns: usize, bytes: usize) {
@@ -339,6 +343,10 @@ impl Scratch {
             self.hit_in.fill(0);
             self.search = 1;
         }
+    }
+
+    pub(super) const fn lowered(&mut self) -> &mut Vec<u8> {
+        &mut self.lowered
     }
 
     pub(super) fn is_first_hit(&mut self, pattern: usize) -> bool {
