@@ -70,23 +70,25 @@ impl Outlet {
     /// Puts the verdicts of a turn into the rings. What finds its lane full is counted, not waited for.
     pub fn offer(&mut self, verdicts: &[Verdict]) -> Offered {
         let mut offered = Offered::default();
+        let is_urgent = |verdict: &Verdict| verdict.level >= Level::High;
+        // All at once: a collector that looks in between would have to be shown each by itself, across cores.
+        let common = verdicts.iter().filter(|verdict| !is_urgent(verdict));
         // The last place is kept for the turn's end. Room can only grow while this is at work.
-        let mut room = self.common.slots().saturating_sub(1);
-        for verdict in verdicts {
-            let fitted = if verdict.level >= Level::High {
-                let fitted = self.urgent.push(*verdict).is_ok();
-                self.urgent_offered += u64::from(fitted);
-                fitted
-            } else if room > 0 {
-                room -= 1;
-                self.common.push(Slot::Verdict(*verdict)).is_ok()
-            } else {
-                false
-            };
-            if fitted {
+        let room = self.common.slots().saturating_sub(1).min(verdicts.len());
+        let fitted = match self.common.write_chunk_uninit(room) {
+            Ok(chunk) => chunk.fill_from_iter(common.clone().copied().map(Slot::Verdict)),
+            Err(_) => 0,
+        };
+        offered.enqueued += fitted as u64;
+        for verdict in common.skip(fitted) {
+            offered.lose(verdict.level);
+        }
+        for verdict in verdicts.iter().filter(|verdict| is_urgent(verdict)) {
+            if self.urgent.push(*verdict).is_ok() {
+                self.urgent_offered += 1;
                 offered.enqueued += 1;
-            } else if let Some(count) = offered.ring_full.get_mut(verdict.level as usize) {
-                *count += 1;
+            } else {
+                offered.lose(verdict.level);
             }
         }
         offered

@@ -69,6 +69,15 @@ pub struct Offered {
     pub ring_full: [u64; Level::ALL.len()],
 }
 
+impl Offered {
+    /// Counts a verdict of this level that found its lane full.
+    pub fn lose(&mut self, level: Level) {
+        if let Some(count) = self.ring_full.get_mut(level as usize) {
+            *count += 1;
+        }
+    }
+}
+
 /// Time spent by stage, nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StageNanos {
