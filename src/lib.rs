@@ -15,6 +15,7 @@
 pub mod address;
 pub mod time;
 pub mod files;
+pub mod prefetch;
 
 // The data path. Runs on pinned cores: no lock, no allocation after the first turn, no logging, no clock but the batch's.
 pub mod capture;

@@ -7,7 +7,7 @@ use crate::features::{FeatureParams, FeatureVector, Meter, PacketEvidence, Sourc
 use crate::handover::{Digest, Findings, Gathered, Marks};
 use crate::intel::IntelEntryIndex;
 use crate::model::AnomalyScore;
-use crate::rules::{AttackClass, RuleSet, Sighting, ThresholdTable};
+use crate::rules::{AttackClass, Place, RuleSet, Sighting, ThresholdTable};
 use crate::sources::{Keyer, SHARDS, SourceKey, Table, TableParams, shard_of};
 use crate::verdict::{Detection, Evidence, Floor, InForce, Level, Verdict};
 
@@ -75,10 +75,9 @@ impl Owner {
     /// The owner numbered `me`, with all the memory it will ever use.
     #[must_use]
     pub fn new(me: usize, placement: Placement, params: &OwnerParams) -> Self {
-        let [key0, key1] = placement.keyer.key;
         let thresholds = |shard| {
             let owned = shard % placement.workers() == me;
-            owned.then(|| ThresholdTable::new(params.thresholds / SHARDS, (key0, key1)))
+            owned.then(|| ThresholdTable::new(params.thresholds / SHARDS))
         };
         Self {
             sources: Table::new(params.sources, me, placement.workers()),
@@ -105,7 +104,7 @@ impl Owner {
         counters: &mut Counters,
     ) {
         due.clear();
-        self.hash_and_fetch(turn.digests());
+        self.hash_and_prefetch(turn);
         let keys = std::mem::take(&mut self.keys);
         for ((digest, mut findings), key) in turn.packets().zip(&keys) {
             let detection = in_force.by_mark(digest.marks);
@@ -120,20 +119,25 @@ impl Owner {
         self.keys = keys;
     }
 
-    /// Hashes every digest of the turn, then touches the states they lead to: the misses of a whole turn overlap.
-    fn hash_and_fetch(&mut self, digests: &[Digest]) {
+    /// Hashes every digest of the turn, then asks for the states they lead to: the misses of a whole turn overlap.
+    fn hash_and_prefetch(&mut self, turn: &Gathered) {
         self.keys.clear();
         self.hashes.clear();
-        for digest in digests {
+        for (digest, findings) in turn.packets() {
             let towards = digest.marks.has(Marks::TOWARDS);
             let address = if towards { digest.destination } else { digest.source };
             let (key, hash) = self.placement.keyer.key_of(address, digest.vlan);
             self.keys.push((key, hash));
             if !towards {
                 self.hashes.push(hash);
+                if findings.rule_count > 0
+                    && let Some(Some(counts)) = self.thresholds.get(usize::from(shard_of(hash)))
+                {
+                    counts.prefetch(Place::of_source(hash));
+                }
             }
         }
-        self.sources.warm(&self.hashes);
+        self.sources.prefetch(&self.hashes);
     }
 
     /// Adds what the tables have counted.
@@ -154,7 +158,13 @@ impl Owner {
         if findings.rule_count > 0 {
             // By the source as the table knows it: a host that takes another address of its /64 stays the same.
             let seen = Sighting { source: key.network, ..Sighting::of(digest, key.tenant) };
-            self.keep_fired(shard_of(hash), findings, detection.rules(), &seen);
+            self.keep_fired(
+                shard_of(hash),
+                Place::of_source(hash),
+                findings,
+                detection.rules(),
+                &seen,
+            );
         }
         let known = Known::from(findings, detection);
         let evidence = known.packet_evidence(findings);
@@ -173,17 +183,23 @@ impl Owner {
         due: &mut Due,
     ) {
         let seen = Sighting::of(digest, key.tenant);
-        let sources = self.keep_fired(shard_of(hash), findings, detection.rules(), &seen);
+        let sources = self.keep_fired(
+            shard_of(hash),
+            Place::of_destination(hash, digest.destination),
+            findings,
+            detection.rules(),
+            &seen,
+        );
         if findings.rule_count > 0 {
             due.victim(digest, findings, Known::from(findings, detection), sources);
         }
     }
 
-    /// Keeps of the findings' rules those that fire: rules that count are asked their count. Returns the largest number of
-    /// sources that a firing rule has counted.
+    /// Keeps of the findings' rules those that fire: rules that count are asked their count at this place. Returns the largest number of sources that a firing rule has counted.
     fn keep_fired(
         &mut self,
         shard: u8,
+        place: Place,
         findings: &mut Findings,
         rules: &RuleSet,
         seen: &Sighting,
@@ -198,7 +214,7 @@ impl Owner {
                 continue;
             };
             let Some(thresholds) = &mut thresholds else { continue };
-            let count = thresholds.count(rule.sid, threshold, seen);
+            let count = thresholds.count(place, rule.sid, threshold, seen);
             if count.fires {
                 fired.push_rule(*rule_index);
                 sources = sources.max(count.distinct);
@@ -304,8 +320,8 @@ impl Due {
             } else {
                 let score = scores.next().copied().unwrap_or(AnomalyScore::AVERAGE);
                 verdict.anomaly_score = score.value();
-                let model = detection.model();
-                complete(verdict, model.risk(score), model.quantile(score), detection);
+                let (quantile, risk) = detection.model().quantile_and_risk(score);
+                complete(verdict, risk, quantile, detection);
                 counters.judged_as(verdict.level);
             }
         }

@@ -16,7 +16,10 @@ use pcap_parser::{Block, PcapBlockOwned, PcapError};
 use phantomnet::address::Address;
 use phantomnet::decode::{Packet, Transport};
 use phantomnet::handover::Findings;
-use phantomnet::rules::{DEFAULT_RULES, RuleSet, Scratch, Sighting, ThresholdTable, Variables};
+use phantomnet::rules::{
+    DEFAULT_RULES, Place, RuleSet, Scratch, Sighting, ThresholdTable, Track, Variables,
+};
+use phantomnet::sources::Keyer;
 use phantomnet::time::Timestamp;
 
 fn default_rules() -> RuleSet {
@@ -42,7 +45,7 @@ impl Watch {
         Self {
             rules: default_rules(),
             scratch: Scratch::new(),
-            counts: ThresholdTable::new(1 << 14, (3, 4)),
+            counts: ThresholdTable::new(1 << 14),
             fired: BTreeMap::new(),
             sources: BTreeMap::new(),
         }
@@ -61,7 +64,14 @@ impl Watch {
                     tenant: 0,
                     time: packet.time,
                 };
-                self.counts.count(rule.sid, &threshold, &seen).fires
+                let tracked = match threshold.track {
+                    Track::BySource => seen.source,
+                    Track::ByDestination => seen.destination,
+                };
+                let keyer = Keyer { key: [3, 4], v6_prefix: 64, by_tenant: false };
+                let (_, hash) = keyer.key_of(tracked, seen.tenant);
+                let place = Place::of_destination(hash, tracked);
+                self.counts.count(place, rule.sid, &threshold, &seen).fires
             });
             if fires {
                 *self.fired.entry(rule.sid).or_default() += 1;

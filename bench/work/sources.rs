@@ -130,7 +130,7 @@ impl Visits {
             self.hashed.push((key, hash));
             self.hashes.push(hash);
         }
-        self.table.warm(&self.hashes);
+        self.table.prefetch(&self.hashes);
         for (key, hash) in &self.hashed {
             self.time = self.time.plus_nanos(GAP_NANOS);
             let time = self.time;

@@ -69,12 +69,6 @@ impl Rates {
         TEN_SECONDS_PER_MINUTE * per_ten_seconds as f64 - self.baseline
     }
 
-    /// A word from either end; for the cache alone.
-    pub(super) fn touch(&self) -> u64 {
-        let [.., oldest] = self.burst;
-        self.baseline.to_bits() ^ u64::from(oldest)
-    }
-
     /// Moves every window on to the second of `now`; the last packet was in second `last`.
     fn begin_second(&mut self, last: i64, now: Timestamp) {
         let second = now.as_secs();

@@ -1,5 +1,7 @@
 //! What rules and intelligence have said of a source, fading with time: features 5, 6 and 7.
 
+use std::mem::offset_of;
+
 use super::schema::{
     ATTACK_CLASSES, FLAG_HALF_LIFE_SECS, INNOCENT_PACKETS, INTEL_WEIGHT, MALICIOUS_RULE_RISK,
     RULE_WEIGHT, THREAT_HALF_LIFE_SECS,
@@ -65,6 +67,9 @@ pub(super) struct Standing {
 }
 
 impl Reputation {
+    /// What a source without evidence has.
+    pub(super) const HOT_BYTES: usize = offset_of!(Self, classes);
+
     /// Whether rules or intelligence ever had anything to say.
     pub(super) const fn is_marked(&self) -> bool {
         self.marked

@@ -1,5 +1,7 @@
 //! Everything that is remembered of one source, and how a packet is measured against it.
 
+use std::mem::offset_of;
+
 use super::destinations::Destinations;
 use super::deviation::Habits;
 use super::rates::Rates;
@@ -27,8 +29,8 @@ pub struct SourceState {
     last_destination: Address,
     rates: Rates,
     habits: Habits,
-    reputation: Reputation,
     destinations: Destinations,
+    reputation: Reputation,
 }
 
 const _: () =
@@ -119,6 +121,9 @@ impl SourceState {
 }
 
 impl Resident for SourceState {
+    /// Up to the counters of attack classes, which few sources have.
+    const HOT_BYTES: usize = offset_of!(Self, reputation) + Reputation::HOT_BYTES;
+
     fn last_seen(&self) -> Timestamp {
         self.last
     }
@@ -131,14 +136,6 @@ impl Resident for SourceState {
             (true, false) => Worth::Suspect,
             (true, true) => Worth::Known,
         }
-    }
-
-    fn touch(&self) -> u64 {
-        self.packets
-            ^ self.rates.touch()
-            ^ self.habits.touch()
-            ^ u64::from(self.reputation.is_marked())
-            ^ u64::from(self.destinations.count())
     }
 }
 

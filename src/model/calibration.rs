@@ -35,7 +35,13 @@ pub(super) struct Calibration {
     scores: Box<[f32]>,
     /// Beside each score: rows below it, rows up to it.
     counts: Box<[(u64, u64)]>,
+    /// For each stretch of scores, as many of `scores` as lie before it: where the search begins, and where it ends.
+    before: Box<[u16]>,
 }
+
+/// Stretches that the scores from 0 to 1 are cut into: a power of two, so that multiplying by it is exact.
+const STRETCHES: u16 = 4096;
+const _: () = assert!(KNOTS_MAX <= u16::MAX as usize, "a number of knots is 16 bits");
 
 impl Calibration {
     /// From the scores of rows. `offset`: `None` puts it at the quantile `1 - contamination`.
@@ -78,10 +84,15 @@ impl Calibration {
         if rows == 0 || before.up_to != rows {
             return Err(format!("the quantiles count {} of {rows} rows", before.up_to));
         }
+        let before = (0..=STRETCHES).map(|stretch| {
+            let start = f32::from(stretch) / f32::from(STRETCHES);
+            u16::try_from(knots.partition_point(|knot| knot.score < start)).unwrap_or(u16::MAX)
+        });
         Ok(Self {
             rows,
             contamination,
             offset,
+            before: before.collect(),
             scores: knots.iter().map(|knot| knot.score).collect(),
             counts: knots.iter().map(|knot| (knot.below, knot.up_to)).collect(),
         })
@@ -111,7 +122,7 @@ impl Calibration {
     #[expect(clippy::cast_precision_loss, reason = "counts of rows are below 2^53")]
     fn share_below(&self, score: AnomalyScore) -> f64 {
         let score = score.value();
-        let after = self.scores.partition_point(|&knot| knot <= score);
+        let after = self.knots_up_to(score);
         let Some(before) = after.checked_sub(1) else { return 0.0 };
         let (Some(&left), Some(&(below, up_to))) =
             (self.scores.get(before), self.counts.get(before))
@@ -131,21 +142,38 @@ impl Calibration {
         (up_to as f64 + way * (next_below - up_to) as f64) / rows
     }
 
-    /// The same as f32.
+    /// How many of the knots score at most as much.
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "a quantile is published as f32: 6e-8 near 1"
+        clippy::cast_sign_loss,
+        reason = "a score is above 0 and at most 1"
     )]
-    pub(super) fn quantile(&self, score: AnomalyScore) -> f32 {
-        self.share_below(score) as f32
+    fn knots_up_to(&self, score: f32) -> usize {
+        let stretch = (score * f32::from(STRETCHES)) as usize;
+        let start = self.before.get(stretch).copied().map_or(0, usize::from);
+        let end = self.before.get(stretch + 1).copied().map_or(self.scores.len(), usize::from);
+        let within = self.scores.get(start..end).unwrap_or_default();
+        start + within.partition_point(|&knot| knot <= score)
     }
 
-    /// 0 up to the quantile `1 - contamination`, then rising in a straight line to 100 at the quantile 1.
-    #[expect(clippy::cast_possible_truncation, reason = "a risk is published as f32")]
+    pub(super) fn quantile(&self, score: AnomalyScore) -> f32 {
+        self.quantile_and_risk(score).0
+    }
+
     pub(super) fn risk(&self, score: AnomalyScore) -> f32 {
-        let ordinary = 1.0 - self.contamination;
-        let beyond = (self.share_below(score) - ordinary) / self.contamination;
-        (100.0 * beyond.clamp(0.0, 1.0)) as f32
+        self.quantile_and_risk(score).1
+    }
+
+    /// The share as f32, and the risk: 0 up to the quantile `1 - contamination`, then rising in a straight line to 100 at the
+    /// quantile 1.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a quantile is published as f32, 6e-8 near 1, and so is a risk"
+    )]
+    pub(super) fn quantile_and_risk(&self, score: AnomalyScore) -> (f32, f32) {
+        let share = self.share_below(score);
+        let beyond = (share - (1.0 - self.contamination)) / self.contamination;
+        (share as f32, (100.0 * beyond.clamp(0.0, 1.0)) as f32)
     }
 
     /// scikit-learn's `decision_function`: negative = anomalous.
@@ -306,6 +334,10 @@ mod tests {
             for pair in probes.windows(2) {
                 prop_assert!(calibration.quantile(score(pair[0])) <= calibration.quantile(score(pair[1])));
                 prop_assert!(calibration.risk(score(pair[0])) <= calibration.risk(score(pair[1])));
+            }
+            for &probe in &probes {
+                let plain = calibration.scores.partition_point(|&knot| knot <= probe);
+                prop_assert_eq!(calibration.knots_up_to(probe), plain);
             }
             for probe in probes {
                 let exact = known.iter().filter(|&&s| s < probe).count() as f64 / known.len() as f64;

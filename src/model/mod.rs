@@ -127,6 +127,12 @@ impl Model {
         self.calibration.risk(score)
     }
 
+    /// Quantile and risk at once, for less than each by itself. Allocates nothing.
+    #[must_use]
+    pub fn quantile_and_risk(&self, score: AnomalyScore) -> (f32, f32) {
+        self.calibration.quantile_and_risk(score)
+    }
+
     /// The score with scikit-learn's sign and zero (`decision_function`): negative = anomalous.
     #[must_use]
     pub fn ai_score(&self, score: AnomalyScore) -> f32 {

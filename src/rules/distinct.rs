@@ -13,6 +13,10 @@ pub const DISTINCT_STANDARD_ERROR: f64 = 0.092;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DistinctCount {
     cells: [u8; CELLS],
+    /// The sum of `2^-rank` over the registers that are above 0, in units of `2^-RANK_MAX`: exact, and kept up to date.
+    powers: u32,
+    /// How many registers are 0.
+    zeros: u8,
     /// How many hashes stand in `cells`, or [`REGISTERS`].
     kept: u8,
 }
@@ -23,6 +27,9 @@ const HASH_BYTES: usize = 4;
 const REGISTERS: u8 = u8::MAX;
 /// Bits of a hash that choose its register.
 const REGISTER_BITS: u32 = CELLS.trailing_zeros();
+/// The highest rank: the zeros before the first 1 of the other bits, and one, fewer than there could be by one, so that the powers of all
+/// registers sum to less than 2^32.
+const RANK_MAX: u32 = u32::BITS - REGISTER_BITS;
 
 const _: () = {
     assert!(CELLS.is_power_of_two(), "a register is chosen by whole bits");
@@ -32,7 +39,7 @@ const _: () = {
 
 impl DistinctCount {
     pub(super) const fn new() -> Self {
-        Self { cells: [0; CELLS], kept: 0 }
+        Self { cells: [0; CELLS], powers: 0, zeros: 0, kept: 0 }
     }
 
     /// Forgets every value. The cells need no wiping: `kept` says what of them counts.
@@ -43,7 +50,7 @@ impl DistinctCount {
     /// Takes in the hash of a value. Returns whether it was certainly not there before.
     pub(super) fn insert(&mut self, hash: u32) -> bool {
         if self.kept == REGISTERS {
-            return raise(&mut self.cells, hash);
+            return self.raise(hash);
         }
         let (kept, free) = self.cells.split_at_mut(usize::from(self.kept) * HASH_BYTES);
         if kept.chunks_exact(HASH_BYTES).any(|known| known == hash.to_le_bytes()) {
@@ -54,13 +61,34 @@ impl DistinctCount {
             self.kept += 1;
             return true;
         }
-        let mut registers = [0; CELLS];
+        let mut registers = Self { cells: [0; CELLS], powers: 0, zeros: CELLS_U8, kept: REGISTERS };
         let (hashes, _) = self.cells.as_chunks::<HASH_BYTES>();
         for known in hashes {
-            raise(&mut registers, u32::from_le_bytes(*known));
+            registers.raise(u32::from_le_bytes(*known));
         }
-        raise(&mut registers, hash);
-        (self.cells, self.kept) = (registers, REGISTERS);
+        registers.raise(hash);
+        *self = registers;
+        true
+    }
+
+    /// Lifts the register of `hash` to its rank. Returns whether that changed it.
+    fn raise(&mut self, hash: u32) -> bool {
+        let rank = ((hash << REGISTER_BITS).leading_zeros() + 1).min(RANK_MAX);
+        let Some(register) = self.cells.get_mut((hash >> (u32::BITS - REGISTER_BITS)) as usize)
+        else {
+            return false;
+        };
+        let before = u32::from(*register);
+        if before >= rank {
+            return false;
+        }
+        *register = u8::try_from(rank).unwrap_or(u8::MAX);
+        self.powers += power(rank);
+        if before == 0 {
+            self.zeros -= 1;
+        } else {
+            self.powers -= power(before);
+        }
         true
     }
 
@@ -70,43 +98,31 @@ impl DistinctCount {
             return u32::from(self.kept);
         }
         let least = u32::from(EXACT_MAX) + 1;
-        estimate(&self.cells).max(least)
+        estimate(self.powers, self.zeros).max(least)
     }
 }
 
-/// Lifts the register of `hash` to its rank. Returns whether that changed it.
-fn raise(registers: &mut [u8; CELLS], hash: u32) -> bool {
-    let rest = hash << REGISTER_BITS;
-    let rank = (rest.leading_zeros() + 1).min(u32::BITS - REGISTER_BITS + 1);
-    let rank = u8::try_from(rank).unwrap_or(u8::MAX);
-    match registers.get_mut((hash >> (u32::BITS - REGISTER_BITS)) as usize) {
-        Some(register) if *register < rank => {
-            *register = rank;
-            true
-        }
-        _ => false,
-    }
+/// `2^-rank` in units of `2^-RANK_MAX`.
+const fn power(rank: u32) -> u32 {
+    1 << (RANK_MAX - rank)
 }
 
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "ranks are at most 26, so the estimate lies between 0 and 128^2 * 2^26 / 128 < 2^33; the cast saturates"
+    reason = "ranks are at most 25, so the estimate lies between 0 and 128^2 * 2^25 / 128 = 2^32; the cast saturates"
 )]
-fn estimate(registers: &[u8; CELLS]) -> u32 {
-    let cells = f64::from(u32::try_from(CELLS).unwrap_or(u32::MAX));
+fn estimate(powers: u32, zeros: u8) -> u32 {
+    let (cells, zeros) = (f64::from(CELLS_U8), f64::from(zeros));
     let alpha = 0.7213 / (1.0 + 1.079 / cells);
-    let mut sum = 0.0;
-    let mut zeros = 0_u32;
-    for &rank in registers {
-        sum += 1.0 / f64::from(1_u32 << rank.min(31));
-        zeros += u32::from(rank == 0);
-    }
+    let sum = zeros + f64::from(powers) / f64::from(power(0));
     let raw = alpha * cells * cells / sum;
-    let estimate =
-        if raw <= 2.5 * cells && zeros > 0 { cells * log(cells / f64::from(zeros)) } else { raw };
-    round(estimate) as u32
+    let few = raw <= 2.5 * cells && zeros > 0.0;
+    round(if few { cells * log(cells / zeros) } else { raw }) as u32
 }
+
+#[expect(clippy::cast_possible_truncation, reason = "it is 128")]
+const CELLS_U8: u8 = CELLS as u8;
 
 #[expect(clippy::cast_possible_truncation, reason = "asserted above to be below 255")]
 const EXACT_MAX: u8 = DISTINCT_EXACT_MAX as u8;

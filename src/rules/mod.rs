@@ -57,7 +57,7 @@ pub use rule::{Counting, Distinct, Reference, Rule, Threshold, ThresholdKind, Tr
 pub use ruleset::{
     InspectionCounters, PAYLOAD_BYTES_MAX, RULE_BYTES_MAX, RULES_MAX, RuleSet, RuleText, Scratch,
 };
-pub use thresholds::{Fired, Sighting, THRESHOLD_ENTRY_BYTES, ThresholdTable};
+pub use thresholds::{Fired, Place, Sighting, THRESHOLD_ENTRY_BYTES, ThresholdTable};
 pub use variables::Variables;
 
 /// The rules that the sensor uses when no other file is named.

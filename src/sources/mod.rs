@@ -10,8 +10,6 @@ mod shard;
 pub use key::{Keyer, SourceKey};
 pub use shard::{Shard, WAYS};
 
-use std::hint::black_box;
-
 use crate::time::{NANOS_PER_SECOND, Timestamp};
 
 /// Into how many shards the table is cut.
@@ -37,11 +35,8 @@ pub trait Resident: Clone + Default {
     /// What would be lost with it.
     fn worth(&self) -> Worth;
 
-    /// Reads something from each cache line that a packet needs, and mixes it into one word that means nothing: to have
-    /// it in the cache before it is wanted.
-    fn touch(&self) -> u64 {
-        self.last_seen().as_nanos().cast_unsigned()
-    }
+    /// How many of its first bytes a packet touches: what is fetched before it is wanted.
+    const HOT_BYTES: usize = size_of::<Self>();
 }
 
 /// What a source is worth, least first.
@@ -106,19 +101,16 @@ impl<S: Resident> Table<S> {
         }
     }
 
-    /// Brings into the cache what visits of the sources with these hashes will want. Changes nothing but their cost.
+    /// Asks for what visits of the sources with these hashes will want. Changes nothing but their cost.
     ///
     /// A visit whose memory is far away waits for it, and then the next one waits; here the processor waits for many at
     /// once. Worth it for a turn's packets, not for one.
-    pub fn warm(&self, hashes: &[u64]) {
+    pub fn prefetch(&self, hashes: &[u64]) {
         let shard = |hash: u64| self.shards.get(usize::from(shard_of(hash)))?.as_ref();
-        let touch_all = |touch: &dyn Fn(&Shard<S>, u64) -> u64| {
-            let words = hashes.iter().filter_map(|&hash| Some(touch(shard(hash)?, hash)));
-            words.fold(0, |mixed, word| mixed ^ word)
-        };
+        let found = || hashes.iter().filter_map(|&hash| Some((shard(hash)?, hash)));
         // All sets before any slot: which slot it is stands in the set.
-        black_box(touch_all(&Shard::touch_set));
-        black_box(touch_all(&Shard::touch_slot));
+        found().for_each(|(shard, hash)| shard.prefetch_set(hash));
+        found().for_each(|(shard, hash)| shard.prefetch_slot(hash));
     }
 
     /// What has happened in these shards, summed.

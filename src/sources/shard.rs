@@ -2,8 +2,10 @@
 
 use std::hint::black_box;
 use std::iter::repeat_with;
+use std::mem::offset_of;
 
 use super::{QUIET_NANOS, Resident, SourceCounters, SourceKey, Worth};
+use crate::prefetch::prefetch;
 use crate::time::Timestamp;
 
 /// How many places a source may have: the bound of every search.
@@ -91,22 +93,23 @@ impl<S: Resident> Shard<S> {
         answer
     }
 
-    /// Reads the set that this hash belongs to; for the cache alone.
-    pub(super) fn touch_set(&self, hash: u64) -> u64 {
-        self.sets.get(self.set_of(hash)).map_or(0, |Ways([first, ..])| first.0)
+    /// Asks for the set that this hash belongs to.
+    pub(super) fn prefetch_set(&self, hash: u64) {
+        if let Some(set) = self.sets.get(self.set_of(hash)) {
+            prefetch(set, size_of::<Ways>());
+        }
     }
 
-    /// Reads the slot where the source with this hash most likely lies, if it is here; for the cache alone. Nothing is read
+    /// Asks for the slot where the source with this hash most likely lies, if it is here: that stands in its set. Nothing is asked for
     /// for a newcomer: its slot is only written, and for that the processor does not wait.
-    pub(super) fn touch_slot(&self, hash: u64) -> u64 {
+    pub(super) fn prefetch_slot(&self, hash: u64) {
         let set = self.set_of(hash);
         let (slots, _) = self.slots.as_chunks::<WAYS>();
-        let (Some(Ways(ways)), Some(slots)) = (self.sets.get(set), slots.get(set)) else {
-            return 0;
-        };
+        let (Some(Ways(ways)), Some(slots)) = (self.sets.get(set), slots.get(set)) else { return };
         let tag = tag_of(hash);
-        let here = ways.iter().zip(slots).find(|(way, _)| way.may_hold(tag));
-        here.map_or(0, |(_, slot)| slot.state.touch() ^ u64::from(slot.key.tenant))
+        if let Some((_, slot)) = ways.iter().zip(slots).find(|(way, _)| way.may_hold(tag)) {
+            prefetch(slot, offset_of!(Slot<S>, state) + S::HOT_BYTES);
+        }
     }
 
     /// What has happened here.

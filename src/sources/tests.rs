@@ -212,7 +212,7 @@ fn warming_is_for_any_hash_and_changes_nothing() {
     let (key, hash) = (0..).map(key_of).find(|&(_, hash)| shard_of(hash) == 2).unwrap();
     table.visit(&key, hash, Timestamp::EPOCH, note(at(0, 0)));
     let before = table.counters();
-    table.warm(&[hash, 0, 1 << 58, u64::MAX]);
+    table.prefetch(&[hash, 0, 1 << 58, u64::MAX]);
     assert_eq!(table.counters(), before);
 }
 
