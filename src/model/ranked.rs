@@ -16,13 +16,15 @@ use crate::features::FEATURES;
 
 /// How many blocks share one search among cuts: the bytes of a word.
 pub(super) const BLOCKS_PER_BUNDLE: usize = 4;
-/// Cuts that are compared with a value in one go.
-pub(super) const CUTS_TOGETHER: usize = 32;
+/// Cuts that are compared with a value in one go: a cache line.
+pub(super) const CUTS_TOGETHER: usize = 16;
+/// Cuts that lie between two separators.
+pub(super) const CUTS_APART: usize = 2 * CUTS_TOGETHER;
 /// Different path lengths that a block may have.
 pub(super) const PATHS_MAX: usize = 128;
 /// Columns of ranks, of which 15 are in use, and as many of their mirror images, `255 - rank`.
 pub(super) const COLUMNS: usize = 16;
-/// Values set aside at most while a tree is evaluated; see [`needed`].
+/// Values set aside at most while a tree is evaluated; see `needed`.
 pub(super) const ASIDE: usize = 16;
 /// Cuts that a feature may have in a block: one rank more than cuts is a byte.
 const CUTS_MAX: usize = u8::MAX as usize;
@@ -59,7 +61,7 @@ pub(super) struct Column {
     pub(super) separators: Box<[Cuts]>,
     /// The cuts, ascending, filled up with infinity, below which nothing ends; one group of infinities more than needed, for values
     /// above all cuts.
-    pub(super) cuts: Box<[Cuts]>,
+    pub(super) cuts: Box<[[Cuts; CUTS_APART / CUTS_TOGETHER]]>,
     /// For each rank among all cuts, the rank among those of each block.
     pub(super) ranks: Box<[[u8; BLOCKS_PER_BUNDLE]]>,
 }
@@ -153,26 +155,31 @@ impl Column {
             }
             ranks.push(next);
         }
-        let cuts = grouped(all.iter().map(|cut| cut.value()), 1);
-        let lasts = cuts.iter().filter_map(|Cuts(cuts)| cuts.last().copied());
-        let separators = grouped(lasts.filter(|last| last.is_finite()), 0);
-        Some(Self { feature, separators, cuts, ranks: ranks.into() })
+        let values: Vec<f32> = all.iter().map(|cut| cut.value()).collect();
+        let lasts: Vec<f32> =
+            values.chunks_exact(CUTS_APART).filter_map(|group| group.last().copied()).collect();
+        let groups = values.len().div_ceil(CUTS_APART) + 1;
+        let cuts = (0..groups).map(|group| {
+            [0, 1].map(|half| Cuts::of(&values, group * CUTS_APART + half * CUTS_TOGETHER))
+        });
+        let separators = (0..lasts.len()).step_by(CUTS_TOGETHER).map(|at| Cuts::of(&lasts, at));
+        Some(Self {
+            feature,
+            separators: separators.collect(),
+            cuts: cuts.collect(),
+            ranks: ranks.into(),
+        })
     }
 }
 
-/// Values in groups, the last one filled up with infinity, and `more` groups of infinities behind.
-fn grouped(values: impl Iterator<Item = f32>, more: usize) -> Box<[Cuts]> {
-    let values: Vec<f32> = values.collect();
-    let mut groups: Vec<Cuts> = values
-        .chunks(CUTS_TOGETHER)
-        .map(|chunk| {
-            let mut cuts = [f32::INFINITY; CUTS_TOGETHER];
-            cuts.iter_mut().zip(chunk).for_each(|(cut, &value)| *cut = value);
-            Cuts(cuts)
-        })
-        .collect();
-    groups.extend(std::iter::repeat_n(Cuts([f32::INFINITY; CUTS_TOGETHER]), more));
-    groups.into()
+impl Cuts {
+    /// The values from a place on, filled up with infinity.
+    fn of(values: &[f32], from: usize) -> Self {
+        let mut cuts = [f32::INFINITY; CUTS_TOGETHER];
+        let there = values.get(from..).unwrap_or_default();
+        cuts.iter_mut().zip(there).for_each(|(cut, &value)| *cut = value);
+        Self(cuts)
+    }
 }
 
 /// A finite threshold, in the order of its value.
@@ -236,28 +243,52 @@ struct Asked {
 impl Asked {
     fn by(tree: &Tree) -> Self {
         let mut asked = Self::default();
-        let mut depths = vec![0_u32; tree.nodes().len()];
-        for (at, node) in tree.nodes().iter().enumerate() {
-            let depth = depths.get(at).copied().unwrap_or(0);
-            match *node {
-                Node::Split { feature, threshold, left, right } => {
+        let ends = ends(tree);
+        let mut waiting = vec![0];
+        while let Some(at) = waiting.pop() {
+            match (ends.get(at).copied().flatten(), tree.nodes().get(at)) {
+                (Some(path), _) => {
+                    asked.paths.insert(path);
+                }
+                (None, Some(&Node::Split { feature, threshold, left, right })) => {
                     asked.splits += 1;
                     if let Some(cuts) = asked.cuts.get_mut(usize::from(feature)) {
                         cuts.insert(Ordered::new(threshold));
                     }
-                    for child in [left, right] {
-                        if let Some(child) = depths.get_mut(child as usize) {
-                            *child = depth + 1;
-                        }
-                    }
+                    waiting.extend([left as usize, right as usize]);
                 }
-                Node::Leaf { rows } => {
-                    asked.paths.insert(leaf_path(depth, rows));
-                }
+                (None, _) => {}
             }
         }
         asked
     }
+}
+
+/// For each node, the path length of every row that comes there, where that is the same whichever way it goes on. So it is for a leaf, and for
+/// a split of two rows into one and one, which are more than a fifth of all splits: nobody need ask there.
+fn ends(tree: &Tree) -> Vec<Option<u32>> {
+    let mut depths = vec![0_u32; tree.nodes().len()];
+    for (at, node) in tree.nodes().iter().enumerate() {
+        let &Node::Split { left, right, .. } = node else { continue };
+        let depth = depths.get(at).copied().unwrap_or(0);
+        for child in [left, right] {
+            if let Some(child) = depths.get_mut(child as usize) {
+                *child = depth + 1;
+            }
+        }
+    }
+    let mut ends = vec![None; tree.nodes().len()];
+    for ((at, node), depth) in tree.nodes().iter().enumerate().zip(depths).rev() {
+        let of = |child: u32| ends.get(child as usize).copied().flatten();
+        let end = match *node {
+            Node::Leaf { rows } => Some(leaf_path(depth, rows)),
+            Node::Split { left, right, .. } => of(left).filter(|&path| of(right) == Some(path)),
+        };
+        if let Some(place) = ends.get_mut(at) {
+            *place = end;
+        }
+    }
+    ends
 }
 
 impl Block {
@@ -291,8 +322,9 @@ enum Outcome {
 
 impl Writer<'_> {
     fn tree(&mut self, tree: &Tree) {
-        let needed = needed(tree);
-        if let Outcome::Code(code) = self.node(tree, &needed, 0, 0) {
+        let ends = ends(tree);
+        let needed = needed(tree, &ends);
+        if let Outcome::Code(code) = self.node(tree, &ends, &needed, 0) {
             // A tree of one leaf: both sides of any comparison are that leaf.
             self.steps.push(Step {
                 column: 0,
@@ -306,19 +338,19 @@ impl Writer<'_> {
     }
 
     /// Writes the steps of everything below a node and of the node. No deeper than the tree.
-    fn node(&mut self, tree: &Tree, needed: &[u32], at: usize, depth: u32) -> Outcome {
-        let (feature, threshold, left, right) = match tree.nodes().get(at) {
-            Some(&Node::Split { feature, threshold, left, right }) => {
-                (feature, threshold, left as usize, right as usize)
-            }
-            Some(&Node::Leaf { rows }) => return Outcome::Code(self.code(leaf_path(depth, rows))),
-            None => return Outcome::Code(0),
+    fn node(&mut self, tree: &Tree, ends: &[Option<u32>], needed: &[u32], at: usize) -> Outcome {
+        if let Some(path) = ends.get(at).copied().flatten() {
+            return Outcome::Code(self.code(path));
+        }
+        let Some(&Node::Split { feature, threshold, left, right }) = tree.nodes().get(at) else {
+            return Outcome::Code(0);
         };
+        let (left, right) = (left as usize, right as usize);
         // What needs more places goes first, while none is taken.
         let left_first = needed.get(left) >= needed.get(right);
         let (first, second) = if left_first { (left, right) } else { (right, left) };
-        let first = self.node(tree, needed, first, depth + 1);
-        let second = self.node(tree, needed, second, depth + 1);
+        let first = self.node(tree, ends, needed, first);
+        let second = self.node(tree, ends, needed, second);
         let bound = self.rank(feature, threshold);
         // As a choice between the value computed last and another: is the last one on the right?
         let (step, last_is_right) = match (first, second) {
@@ -358,10 +390,13 @@ impl Writer<'_> {
 
 /// For each node, how many values are held at once while it is computed: one more than either child needs where both need the same,
 /// else what the needier one does (Sethi and Ullman 1970). So at most the logarithm of the number of splits, and one.
-fn needed(tree: &Tree) -> Vec<u32> {
+fn needed(tree: &Tree, ends: &[Option<u32>]) -> Vec<u32> {
     let mut needed = vec![0_u32; tree.nodes().len()];
-    for (at, node) in tree.nodes().iter().enumerate().rev() {
+    for ((at, node), end) in tree.nodes().iter().enumerate().zip(ends).rev() {
         let &Node::Split { left, right, .. } = node else { continue };
+        if end.is_some() {
+            continue;
+        }
         let of = |child: u32| needed.get(child as usize).copied().unwrap_or(0);
         let (left, right) = (of(left), of(right));
         let here = if left == right { left + 1 } else { left.max(right) };
@@ -396,12 +431,27 @@ mod tests {
                 ..4095 => {
                     Node::Split { feature: 0, threshold: 0.0, left: 2 * i + 1, right: 2 * i + 2 }
                 }
-                _ => Node::Leaf { rows: 1 },
+                _ => Node::Leaf { rows: 1 + u32::from(i % 2 == 1) },
             })
             .collect();
         let tree = Tree::new(perfect).unwrap();
-        assert_eq!(needed(&tree)[0], 12);
+        assert_eq!(needed(&tree, &ends(&tree))[0], 12);
         assert!(SPLITS_MAX.ilog2() + 1 < u32::try_from(ASIDE).unwrap());
+    }
+
+    #[test]
+    fn nobody_asks_which_of_two_rows_it_is() {
+        let split = |left, right| Node::Split { feature: 1, threshold: 0.5, left, right };
+        let leaf = |rows| Node::Leaf { rows };
+        let steps = |nodes| {
+            let forest = Forest::new(vec![Tree::new(nodes).unwrap()], 256).unwrap();
+            let ranked = RankedForest::new(&forest).unwrap();
+            ranked.bundles[0].blocks[0].steps.iter().map(|step| step.sets_aside).collect::<Vec<_>>()
+        };
+        assert_eq!(steps(vec![split(1, 2), leaf(3), split(3, 4), leaf(1), leaf(1)]), [true]);
+        assert_eq!(steps(vec![split(1, 2), leaf(3), split(3, 4), leaf(1), leaf(2)]), [true, false]);
+        // Nothing is asked at all; there is one path length.
+        assert_eq!(steps(vec![split(1, 2), leaf(1), leaf(1)]), [true]);
     }
 
     #[test]
@@ -432,7 +482,7 @@ mod tests {
                     left: u32::from(2 * i + 1),
                     right: u32::from(2 * i + 2),
                 },
-                _ => Node::Leaf { rows: 1 },
+                _ => Node::Leaf { rows: 1 + u32::from(i % 2 == 1) },
             })
             .collect();
         let forest = Forest::new(vec![Tree::new(perfect).unwrap()], 256).unwrap();
@@ -453,7 +503,7 @@ mod tests {
                         left: u32::from(2 * i + 1),
                         right: u32::from(2 * i + 2),
                     },
-                    _ => Node::Leaf { rows: 1 },
+                    _ => Node::Leaf { rows: 1 + u32::from(i % 2 == 1) },
                 });
                 Tree::new(nodes.collect()).unwrap()
             })

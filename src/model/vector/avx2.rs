@@ -105,12 +105,12 @@ impl Instructions for Avx2 {
 
     #[inline(always)]
     fn count_below(self, cuts: &Cuts, value: f32) -> usize {
-        let (quarters, _) = cuts.0.as_chunks::<8>();
+        let (halves, _) = cuts.0.as_chunks::<8>();
         let mut below = 0;
-        for quarter in quarters {
+        for half in halves {
             // SAFETY: `self` proves that the processor has the instructions; the array has the 8 numbers that are read.
             let mask = unsafe {
-                let cuts = _mm256_loadu_ps(quarter.as_ptr());
+                let cuts = _mm256_loadu_ps(half.as_ptr());
                 _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_LT_OQ>(cuts, _mm256_set1_ps(value)))
             };
             below = below << 8 | mask.cast_unsigned();

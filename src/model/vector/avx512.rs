@@ -114,16 +114,11 @@ impl Instructions for Avx512 {
 
     #[inline(always)]
     fn count_below(self, cuts: &Cuts, value: f32) -> usize {
-        let (halves, _) = cuts.0.as_chunks::<16>();
-        let mut below = 0;
-        for half in halves {
-            // SAFETY: `self` proves that the processor has the instructions; the array has the 16 numbers that are read.
-            let mask = unsafe {
-                let cuts = _mm512_loadu_ps(half.as_ptr());
-                _mm512_cmp_ps_mask::<_CMP_LT_OQ>(cuts, _mm512_set1_ps(value))
-            };
-            below = below << 16 | u32::from(mask);
-        }
+        // SAFETY: `self` proves that the processor has the instructions; the array has the 16 numbers that are read.
+        let below = unsafe {
+            let cuts = _mm512_loadu_ps(cuts.0.as_ptr());
+            _mm512_cmp_ps_mask::<_CMP_LT_OQ>(cuts, _mm512_set1_ps(value))
+        };
         below.count_ones() as usize
     }
 

@@ -1,7 +1,9 @@
 //! The evaluation itself, over any set of vector instructions: ranks, then trees from their leaves up, then sums.
 
 use crate::features::FeatureVector;
-use crate::model::ranked::{ASIDE, BLOCKS_PER_BUNDLE, Block, Bundle, COLUMNS, Column, Cuts};
+use crate::model::ranked::{
+    ASIDE, BLOCKS_PER_BUNDLE, Block, Bundle, COLUMNS, CUTS_APART, Column, Cuts,
+};
 use crate::model::ranked::{PATHS_MAX, RankedForest, Step};
 
 /// Trees whose leaves are remembered before they are summed.
@@ -105,12 +107,9 @@ fn search<I: Instructions>(
     for separators in &column.separators {
         group += instructions.count_below(separators, value);
     }
-    let within = column.cuts.get(group).map_or(0, |cuts| instructions.count_below(cuts, value));
-    column
-        .ranks
-        .get(group * size_of::<Cuts>() / size_of::<f32>() + within)
-        .copied()
-        .unwrap_or_default()
+    let Some([first, second]) = column.cuts.get(group) else { return Default::default() };
+    let within = instructions.count_below(first, value) + instructions.count_below(second, value);
+    column.ranks.get(group * CUTS_APART + within).copied().unwrap_or_default()
 }
 
 /// Adds the path lengths of a block's trees.

@@ -1,6 +1,6 @@
 //! Scoring many rows with vector instructions: which the processor has is found out when a forest is compiled.
 //!
-//! The kernel is written once, over [`Instructions`]; each set of instructions has a file of its own. Where there is none, the forest
+//! The kernel is written once, over a trait of instructions; each set of instructions has a file of its own. Where there is none, the forest
 //! is walked.
 
 #[cfg(target_arch = "x86_64")]
