@@ -326,6 +326,8 @@ fn a_wrong_parameter_is_named_with_its_value_and_rule() {
         ("/api/events?port=65536", "port", "out_of_range"),
         ("/api/events?port=22.0", "port", "whole_number"),
         ("/api/events?min_score=1.01", "min_score", "out_of_range"),
+        ("/api/events?min_score=1.0000000000000002", "min_score", "out_of_range"),
+        ("/api/events?min_score=-1e-60", "min_score", "out_of_range"),
         ("/api/events?min_score=NaN", "min_score", "out_of_range"),
         ("/api/events?min_score=inf", "min_score", "out_of_range"),
         ("/api/events?from=yesterday", "from", "moment"),

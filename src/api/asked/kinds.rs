@@ -302,11 +302,14 @@ fn whole(text: &str, least: u32, most: u32) -> Result<u32, Refusal> {
     })
 }
 
+/// Held against its bounds before it is rounded: what is just above 1 is not 1.
+#[expect(clippy::cast_possible_truncation, reason = "a share is compared as f32")]
 fn share(text: &str) -> Result<f32, Refusal> {
     let shape = |byte: u8| byte.is_ascii_digit() || b".-+eE".contains(&byte);
-    let number = if text.bytes().all(shape) { text.parse::<f32>().ok() } else { None };
+    let number = if text.bytes().all(shape) { text.parse::<f64>().ok() } else { None };
     number
         .filter(|number| (0.0..=1.0).contains(number))
+        .map(|number| number as f32)
         .ok_or_else(|| refusal("must be a number from 0 to 1", "out_of_range"))
 }
 
