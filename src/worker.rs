@@ -11,7 +11,7 @@ use crossbeam_utils::Backoff;
 use hdrhistogram::Histogram;
 
 use crate::capture::{Batch, FrameSource, Received, TURN_FRAMES_MAX};
-use crate::counters::{Counters, Latency, Published};
+use crate::counters::{Counters, Latency, Published, Stage};
 use crate::decode::{self, Packet};
 use crate::handover::{Gather, Gathered, Handover};
 use crate::inspect::Inspector;
@@ -203,24 +203,24 @@ impl<S: FrameSource> Worker<S> {
             }
         }
         let received = self.clock(watch.last);
-        watch.lap(&mut self.counters.stage_nanos.capture);
+        watch.lap(Stage::Capture, &mut self.counters, &self.published);
 
         let in_force = self.detection.get();
         let mut packets = ArrayVec::<Packet<'_>, TURN_FRAMES_MAX>::new();
         decode_all(&self.batch, &mut packets, &mut self.counters);
-        watch.lap(&mut self.counters.stage_nanos.decode);
+        watch.lap(Stage::Decode, &mut self.counters, &self.published);
 
         for packet in &packets {
             self.inspector.inspect(packet, in_force, &mut self.handover, &mut self.counters);
         }
-        watch.lap(&mut self.counters.stage_nanos.inspect);
+        watch.lap(Stage::Inspect, &mut self.counters, &self.published);
 
         drop(packets);
 
         let handed = self.handover.end_turn(received);
         self.counters.handed_over(&handed);
         self.state_horizon();
-        watch.lap(&mut self.counters.stage_nanos.handover);
+        watch.lap(Stage::Handover, &mut self.counters, &self.published);
         self.news = News { to_show: true, to_mark: true };
         Received::Frames
     }
@@ -268,20 +268,20 @@ impl<S: FrameSource> Worker<S> {
         // Asked after the turn was taken: whatever its packets were looked at with is seen.
         let in_force = self.detection.get();
         let counters = &mut self.counters;
-        watch.lap(&mut counters.stage_nanos.handover);
+        watch.lap(Stage::Handover, counters, &self.published);
 
         self.owner.measure(&self.gathered, in_force, &mut self.due, counters);
-        watch.lap(&mut counters.stage_nanos.features);
+        watch.lap(Stage::Features, counters, &self.published);
 
         self.due.score(in_force);
-        watch.lap(&mut counters.stage_nanos.model);
+        watch.lap(Stage::Model, counters, &self.published);
 
         self.due.judge(in_force, counters);
-        watch.lap(&mut counters.stage_nanos.judge);
+        watch.lap(Stage::Judge, counters, &self.published);
 
         // The only line of the data path that can lose a verdict.
         counters.offered(&self.verdicts.offer(self.due.verdicts()));
-        watch.lap(&mut counters.stage_nanos.ring);
+        watch.lap(Stage::Ring, counters, &self.published);
 
         let took = self.clock(watch.last).nanos_since(self.gathered.received()).unsigned_abs();
         let judged = self.due.verdicts().len() as u64;
@@ -375,9 +375,11 @@ impl Stopwatch {
         Self { last: Instant::now() }
     }
 
-    fn lap(&mut self, stage: &mut u64) {
+    fn lap(&mut self, stage: Stage, counters: &mut Counters, published: &Published) {
         let now = Instant::now();
-        *stage += u64::try_from(now.duration_since(self.last).as_nanos()).unwrap_or(u64::MAX);
+        let nanos = u64::try_from(now.duration_since(self.last).as_nanos()).unwrap_or(u64::MAX);
+        counters.stage_nanos.spend(stage, nanos);
+        published.stayed(stage, nanos);
         self.last = now;
     }
 }

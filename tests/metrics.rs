@@ -14,7 +14,7 @@ use phantomnet::api::metrics::{Metrics, OPEN_METRICS, PLAIN_TEXT};
 use phantomnet::api::{ApiParams, ApiServer, CaptureStatus, InterfaceStatus, Live, RequestStats};
 use phantomnet::capture::live::{QueueCounts, QueueStatus, SocketStatistics};
 use phantomnet::collect::CollectorStats;
-use phantomnet::counters::{Counters, Latency};
+use phantomnet::counters::{Counters, Latency, Stage};
 use phantomnet::event::{Event, Merged};
 use phantomnet::sources::SourceCounters;
 use phantomnet::store::query::Queries;
@@ -51,7 +51,10 @@ fn work(live: &Live, step: u64) {
     };
     let mut latency = Latency::default();
     (0..step).for_each(|nth| latency.record(1 << nth.min(40), 7));
-    live.workers.iter().for_each(|worker| worker.publish(&counters, &latency));
+    live.workers.iter().for_each(|worker| {
+        worker.publish(&counters, &latency);
+        worker.stayed(Stage::Features, 1_000 * step);
+    });
     live.collector.change(|stats: &mut CollectorStats| {
         stats.totals.dequeued = 150 * step;
         stats.totals.packets = 150 * step;

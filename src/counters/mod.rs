@@ -2,6 +2,7 @@
 //!
 //! Every frame, packet and verdict ends in exactly one of these; [`Ledger::unaccounted`] is the difference, and it is 0.
 
+mod distribution;
 mod published;
 
 use crate::decode::{NotDecoded, Reason};
@@ -9,6 +10,7 @@ use crate::handover::TurnHanded;
 use crate::sources::SourceCounters;
 use crate::verdict::Level;
 
+pub use distribution::Distribution;
 pub use published::{LATENCY_NANOS_BOUNDS, Latency, Published};
 
 /// Counted by one worker, which is the only one to write them.
@@ -171,7 +173,71 @@ impl Counters {
     }
 }
 
+/// A part of the work on a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Receiving frames.
+    Capture,
+    /// Walking headers.
+    Decode,
+    /// Rules, intelligence, decoys.
+    Inspect,
+    /// Handing over and gathering.
+    Handover,
+    /// Finding the source's state and measuring.
+    Features,
+    /// Scoring.
+    Model,
+    /// Judging.
+    Judge,
+    /// Putting verdicts into the ring.
+    Ring,
+}
+
+impl Stage {
+    /// Every stage, in the order in which a packet meets them.
+    pub const ALL: [Self; 8] = [
+        Self::Capture,
+        Self::Decode,
+        Self::Inspect,
+        Self::Handover,
+        Self::Features,
+        Self::Model,
+        Self::Judge,
+        Self::Ring,
+    ];
+
+    /// As shown and exported.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Capture => "capture",
+            Self::Decode => "decode",
+            Self::Inspect => "inspect",
+            Self::Handover => "handover",
+            Self::Features => "features",
+            Self::Model => "model",
+            Self::Judge => "judge",
+            Self::Ring => "ring",
+        }
+    }
+}
+
 impl StageNanos {
+    /// A turn stayed in a stage for so long.
+    pub const fn spend(&mut self, stage: Stage, nanos: u64) {
+        *match stage {
+            Stage::Capture => &mut self.capture,
+            Stage::Decode => &mut self.decode,
+            Stage::Inspect => &mut self.inspect,
+            Stage::Handover => &mut self.handover,
+            Stage::Features => &mut self.features,
+            Stage::Model => &mut self.model,
+            Stage::Judge => &mut self.judge,
+            Stage::Ring => &mut self.ring,
+        } += nanos;
+    }
+
     const fn add(&mut self, other: &Self) {
         self.capture += other.capture;
         self.decode += other.decode;

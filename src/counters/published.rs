@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Counters, StageNanos};
+use super::{Counters, Distribution, Stage, StageNanos};
 use crate::decode::Reason;
 use crate::sources::SourceCounters;
 use crate::verdict::Level;
@@ -15,6 +15,8 @@ use crate::verdict::Level;
 pub struct Published {
     counters: Table<COUNTERS>,
     latency: Table<{ LATENCY_NANOS_BOUNDS.len() + 2 }>,
+    /// How long a turn stayed in each stage.
+    turns: [Distribution; Stage::ALL.len()],
     beats: AtomicU64,
     settled: AtomicU64,
 }
@@ -76,6 +78,19 @@ impl Published {
         self.counters.write(counters.numbers().map(|number| *number));
         let Latency { mut counts, mut sum } = *latency;
         self.latency.write(counts.iter_mut().chain([&mut sum]).map(|number| *number));
+    }
+
+    /// A turn stayed in a stage for so long. Only the worker calls this.
+    pub fn stayed(&self, stage: Stage, nanos: u64) {
+        if let Some(turns) = self.turns.get(stage as usize) {
+            turns.record(nanos, 1);
+        }
+    }
+
+    /// How long turns stayed in each stage, in the order of [`Stage::ALL`].
+    #[must_use]
+    pub const fn turns(&self) -> &[Distribution; Stage::ALL.len()] {
+        &self.turns
     }
 
     /// The worker's loop has turned once more, idle or not: this is how others see that it moves. Only the worker calls this.

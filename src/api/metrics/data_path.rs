@@ -3,11 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use hdrhistogram::Histogram;
+
 use super::page::{Counted, Page};
 use crate::api::{CaptureStatus, InterfaceStatus};
 use crate::capture::live::QueueStatus;
 use crate::collect::CollectorStats;
-use crate::counters::{Counters, LATENCY_NANOS_BOUNDS, Latency, Published};
+use crate::counters::{Counters, Distribution, LATENCY_NANOS_BOUNDS, Latency, Published, Stage};
 use crate::decode::Reason;
 use crate::verdict::Level;
 
@@ -17,19 +19,26 @@ pub(super) struct Workers {
     count: usize,
     counters: Counters,
     latency: Latency,
+    /// How long turns stayed in each stage, nanoseconds.
+    turns: Vec<(Stage, Histogram<u64>)>,
 }
+
+/// The quantiles of the time that a turn stays in a stage.
+const QUANTILES: [(&str, f64); 3] = [("0.5", 0.5), ("0.99", 0.99), ("0.999", 0.999)];
 
 impl Workers {
     pub(super) fn read(workers: &[Arc<Published>]) -> Self {
         let mut counters = Counters::default();
         let mut latency = Latency::default();
+        let mut turns = Stage::ALL.map(|stage| (stage, Distribution::histogram())).to_vec();
         for worker in workers {
+            worker.turns().iter().zip(&mut turns).for_each(|(from, (_, to))| from.add_to(to));
             counters.add(&worker.counters());
             let Latency { counts, sum } = worker.latency();
             latency.counts.iter_mut().zip(counts).for_each(|(to, from)| *to += from);
             latency.sum = latency.sum.saturating_add(sum);
         }
-        Self { count: workers.len(), counters, latency }
+        Self { count: workers.len(), counters, latency, turns }
     }
 }
 
@@ -232,6 +241,17 @@ pub(super) fn times(page: &mut Page<'_>, workers: &Workers) -> fmt::Result {
         "phantomnet_stage_seconds_total",
         "Time that workers spent, by stage; divided by the frames taken it is the cost of a frame",
         stages.map(|(stage, nanos)| ([("stage", stage)], nanos)),
+    )?;
+    let turns = workers.turns.iter().filter(|(_, turns)| !turns.is_empty());
+    page.gauges_of_seconds(
+        "phantomnet_stage_turn_seconds",
+        "How long a turn of up to 256 frames stayed in a stage, since the start: the quantiles of all workers together",
+        turns.flat_map(|(stage, turns)| {
+            QUANTILES.map(|(name, quantile)| {
+                let nanos = turns.value_at_quantile(quantile);
+                ([("stage", stage.name()), ("quantile", name)], nanos)
+            })
+        }),
     )?;
     let Latency { counts, sum } = &workers.latency;
     page.histogram(

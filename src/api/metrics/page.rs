@@ -109,6 +109,21 @@ impl<'a> Page<'a> {
         Ok(())
     }
 
+    /// A gauge of time with labels.
+    pub(super) fn gauges_of_seconds<'l, const N: usize>(
+        &mut self,
+        name: &'static str,
+        help: &str,
+        series: impl IntoIterator<Item = (Labels<'l, N>, u64)>,
+    ) -> fmt::Result {
+        let name = Name::of(name, MetricType::Gauge);
+        let mut family = self.family(&name, help)?;
+        for (labels, nanos) in series {
+            family.encode_family(&Short(labels))?.encode_gauge(&seconds(nanos))?;
+        }
+        Ok(())
+    }
+
     /// Facts as labels; `name` ends in `_info`.
     pub(super) fn info<const N: usize>(
         &mut self,
