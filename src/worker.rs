@@ -210,6 +210,7 @@ impl<S: FrameSource> Worker<S> {
         decode_all(&self.batch, &mut packets, &mut self.counters);
         watch.lap(Stage::Decode, &mut self.counters, &self.published);
 
+        self.inspector.prefetch(&packets, in_force);
         for packet in &packets {
             self.inspector.inspect(packet, in_force, &mut self.handover, &mut self.counters);
         }

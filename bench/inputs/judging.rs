@@ -50,6 +50,7 @@ impl Stages {
 
     /// Rules, intelligence, decoys; then over to the owner, who takes the turn.
     pub(crate) fn inspect_and_hand_over(&mut self, packets: &[Packet<'_>]) {
+        self.inspector.prefetch(packets, &self.in_force);
         for packet in packets {
             self.inspector.inspect(packet, &self.in_force, &mut self.handover, &mut self.counters);
         }

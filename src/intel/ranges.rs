@@ -7,6 +7,8 @@
 
 use std::num::NonZeroU32;
 
+use crate::prefetch::prefetch;
+
 /// How many leading bits choose a bucket.
 const BUCKET_BITS: u32 = 16;
 
@@ -88,6 +90,22 @@ impl<K: Key> Ranges<K> {
         }
         let buckets = bucket_bounds(&ranges);
         Self { ranges, buckets }
+    }
+
+    /// Asks for the bounds that `key` needs. Changes nothing but the cost of what follows.
+    pub(super) fn prefetch_bounds(&self, key: K) {
+        if let Some(bounds) = self.buckets.get(key.bucket()) {
+            prefetch(bounds, size_of_val(bounds));
+        }
+    }
+
+    /// Asks for the middle of the ranges that `key` needs: there the search begins. The bounds should be there by now.
+    pub(super) fn prefetch_middle(&self, key: K) {
+        if let Some(&[from, to]) = self.buckets.get(key.bucket()..).and_then(<[u32]>::first_chunk)
+            && let Some(middle) = self.ranges.get(from.midpoint(to) as usize)
+        {
+            prefetch(middle, size_of_val(middle));
+        }
     }
 
     /// What the most specific prefix over `key` leads to.
