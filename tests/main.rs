@@ -48,6 +48,7 @@ mod schemathesis; // the HTTP server against what its own document promises
 mod sklearn_parity; // imported forests against the scores of scikit-learn
 mod stream; // server-sent events over real sockets: seams, slow clients, the end
 mod spool; // a full disk, kill -9: what the writer keeps on disk
+mod spoofed; // a flood from forged addresses: nothing grows, and who was there is known after it
 mod store; // the contract of a store, held against both: rows, ledger, audit, retention
 mod synth; // the traffic generator, seen from the wire: frames, labels, conversations
 mod systemd; // the units as systemd sees them, a capture port for real, the package
