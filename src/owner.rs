@@ -14,6 +14,9 @@ use crate::verdict::{Detection, Evidence, Floor, InForce, Level, Verdict};
 /// How many verdicts one turn can give at most: one for each packet, and one for each copy that made a rule fire.
 pub const TURN_VERDICTS_MAX: usize = 2 * TURN_FRAMES_MAX;
 
+/// How many windows of counting rules are asked for ahead of time in one turn. What is beyond waits for them.
+const TURN_WINDOWS_MAX: usize = 16 * TURN_FRAMES_MAX;
+
 /// Which worker owns which address. The same on every worker.
 #[derive(Clone, Copy, Debug)]
 pub struct Placement {
@@ -69,6 +72,8 @@ pub struct Owner {
     keys: Vec<(SourceKey, u64)>,
     /// The hashes of the sources alone.
     hashes: Vec<u64>,
+    /// Windows that the turn's counting rules were found to have: shard and number.
+    windows: Vec<(u8, usize)>,
 }
 
 impl Owner {
@@ -85,6 +90,7 @@ impl Owner {
             meter: Meter::new(&params.features),
             keys: Vec::with_capacity(TURN_VERDICTS_MAX),
             hashes: Vec::with_capacity(TURN_VERDICTS_MAX),
+            windows: Vec::with_capacity(TURN_WINDOWS_MAX),
             placement,
         }
     }
@@ -104,40 +110,72 @@ impl Owner {
         counters: &mut Counters,
     ) {
         due.clear();
-        self.hash_and_prefetch(turn);
+        self.hash_and_prefetch(turn, in_force);
         let keys = std::mem::take(&mut self.keys);
-        for ((digest, mut findings), key) in turn.packets().zip(&keys) {
+        for ((digest, findings), key) in turn.packets().zip(&keys) {
             let detection = in_force.by_mark(digest.marks);
             if digest.marks.has(Marks::TOWARDS) {
                 counters.towards_counted += 1;
-                self.count_towards(digest, key, &mut findings, detection, due);
+                self.count_towards(digest, key, findings, detection, due);
             } else {
                 counters.scored += 1;
-                self.count_and_observe(digest, key, &mut findings, detection, due);
+                self.count_and_observe(digest, key, findings, detection, due);
             }
         }
         self.keys = keys;
     }
 
     /// Hashes every digest of the turn, then asks for the states they lead to: the misses of a whole turn overlap.
-    fn hash_and_prefetch(&mut self, turn: &Gathered) {
+    fn hash_and_prefetch(&mut self, turn: &Gathered, in_force: &InForce) {
         self.keys.clear();
         self.hashes.clear();
-        for (digest, findings) in turn.packets() {
+        for digest in turn.digests() {
             let towards = digest.marks.has(Marks::TOWARDS);
             let address = if towards { digest.destination } else { digest.source };
             let (key, hash) = self.placement.keyer.key_of(address, digest.vlan);
             self.keys.push((key, hash));
             if !towards {
                 self.hashes.push(hash);
-                if findings.rule_count > 0
-                    && let Some(Some(counts)) = self.thresholds.get(usize::from(shard_of(hash)))
-                {
-                    counts.prefetch(Place::of_source(hash));
-                }
+            }
+            if digest.marks.has(Marks::FINDINGS)
+                && let Some(counts) = self.counts_of(hash)
+            {
+                counts.prefetch(place_of(digest, hash));
             }
         }
         self.sources.prefetch(&self.hashes);
+        self.prefetch_windows(turn, in_force);
+    }
+
+    /// Asks for the windows of the turn's counting rules, then for what they have seen of different values.
+    fn prefetch_windows(&mut self, turn: &Gathered, in_force: &InForce) {
+        let mut windows = std::mem::take(&mut self.windows);
+        windows.clear();
+        for ((digest, findings), &(_, hash)) in turn.packets().zip(&self.keys) {
+            if findings.rule_count > 0
+                && let Some(counts) = self.counts_of(hash)
+            {
+                let rules = in_force.by_mark(digest.marks).rules();
+                let counters = findings.rules().iter().filter_map(|&index| rules.counter(index));
+                let shard = shard_of(hash);
+                counts.prefetch_windows(place_of(digest, hash), counters, |number| {
+                    if windows.len() < TURN_WINDOWS_MAX {
+                        windows.push((shard, number));
+                    }
+                });
+            }
+        }
+        for &(shard, number) in &windows {
+            if let Some(Some(counts)) = self.thresholds.get(usize::from(shard)) {
+                counts.prefetch_values(number);
+            }
+        }
+        self.windows = windows;
+    }
+
+    /// What counts for the address with this hash.
+    fn counts_of(&self, hash: u64) -> Option<&ThresholdTable> {
+        self.thresholds.get(usize::from(shard_of(hash)))?.as_ref()
     }
 
     /// Adds what the tables have counted.
@@ -151,26 +189,26 @@ impl Owner {
         &mut self,
         digest: &Digest,
         &(key, hash): &(SourceKey, u64),
-        findings: &mut Findings,
+        found: &Findings,
         detection: &Detection,
         due: &mut Due,
     ) {
-        if findings.rule_count > 0 {
+        let kept;
+        let findings = if found.rule_count > 0 {
             // By the source as the table knows it: a host that takes another address of its /64 stays the same.
             let seen = Sighting { source: key.network, ..Sighting::of(digest, key.tenant) };
-            self.keep_fired(
-                shard_of(hash),
-                Place::of_source(hash),
-                findings,
-                detection.rules(),
-                &seen,
-            );
-        }
+            (kept, _) = self.keep_fired(digest, hash, found, detection.rules(), &seen);
+            &kept
+        } else {
+            found
+        };
         let known = Known::from(findings, detection);
         let evidence = known.packet_evidence(findings);
         let Self { sources, meter, .. } = self;
-        let features =
-            sources.visit(&key, hash, digest.time, |state| state.observe(digest, &evidence, meter));
+        let if_first = evidence.worth_if_first();
+        let features = sources.visit(&key, hash, digest.time, if_first, |state| {
+            state.observe(digest, &evidence, meter)
+        });
         due.packet(digest, findings, known, features);
     }
 
@@ -178,50 +216,54 @@ impl Owner {
         &mut self,
         digest: &Digest,
         &(key, hash): &(SourceKey, u64),
-        findings: &mut Findings,
+        found: &Findings,
         detection: &Detection,
         due: &mut Due,
     ) {
         let seen = Sighting::of(digest, key.tenant);
-        let sources = self.keep_fired(
-            shard_of(hash),
-            Place::of_destination(hash, digest.destination),
-            findings,
-            detection.rules(),
-            &seen,
-        );
+        let (findings, sources) = self.keep_fired(digest, hash, found, detection.rules(), &seen);
         if findings.rule_count > 0 {
-            due.victim(digest, findings, Known::from(findings, detection), sources);
+            due.victim(digest, &findings, Known::from(&findings, detection), sources);
         }
     }
 
-    /// Keeps of the findings' rules those that fire: rules that count are asked their count at this place. Returns the largest number of sources that a firing rule has counted.
+    /// Of the findings, with the rules that fire alone: rules that count are asked their count. Besides the largest number of sources that a
+    /// firing rule has counted.
     fn keep_fired(
         &mut self,
-        shard: u8,
-        place: Place,
-        findings: &mut Findings,
+        digest: &Digest,
+        hash: u64,
+        found: &Findings,
         rules: &RuleSet,
         seen: &Sighting,
-    ) -> u32 {
-        let mut thresholds = self.thresholds.get_mut(usize::from(shard)).and_then(Option::as_mut);
-        let mut fired = Findings { rule_count: 0, ..*findings };
+    ) -> (Findings, u32) {
+        let place = place_of(digest, hash);
+        let mut thresholds =
+            self.thresholds.get_mut(usize::from(shard_of(hash))).and_then(Option::as_mut);
+        let mut fired = Findings { rule_count: 0, ..*found };
         let mut sources = 0;
-        for rule_index in findings.rules() {
-            let Some(rule) = rules.rule(*rule_index) else { continue };
-            let Some(threshold) = &rule.threshold else {
-                fired.push_rule(*rule_index);
+        for &index in found.rules().iter().filter(|&&index| rules.rule(index).is_some()) {
+            let Some(counter) = rules.counter(index) else {
+                fired.push_rule(index);
                 continue;
             };
             let Some(thresholds) = &mut thresholds else { continue };
-            let count = thresholds.count(place, rule.sid, threshold, seen);
+            let count = thresholds.count(place, counter, seen);
             if count.fires {
-                fired.push_rule(*rule_index);
+                fired.push_rule(index);
                 sources = sources.max(count.distinct);
             }
         }
-        *findings = fired;
-        sources
+        (fired, sources)
+    }
+}
+
+/// Where a digest is counted whose address has this hash.
+fn place_of(digest: &Digest, hash: u64) -> Place {
+    if digest.marks.has(Marks::TOWARDS) {
+        Place::of_destination(hash, digest.destination)
+    } else {
+        Place::of_source(hash)
     }
 }
 
@@ -273,6 +315,8 @@ pub struct Due {
     /// One row for each packet (none for victims), in the same order.
     rows: Vec<FeatureVector>,
     scores: Vec<AnomalyScore>,
+    /// Each score, the share of known rows that score less, and its risk.
+    calibrated: Vec<(AnomalyScore, f32, f32)>,
     /// Of the last packet: what it was looked at with.
     looked_at_with: Marks,
     /// Whether two detections judge this turn: then each row is scored by itself.
@@ -287,6 +331,7 @@ impl Due {
             verdicts: Vec::with_capacity(TURN_VERDICTS_MAX),
             rows: Vec::with_capacity(TURN_FRAMES_MAX),
             scores: Vec::with_capacity(TURN_FRAMES_MAX),
+            calibrated: Vec::with_capacity(TURN_FRAMES_MAX),
             looked_at_with: Marks::default(),
             is_mixed: false,
         }
@@ -309,7 +354,8 @@ impl Due {
 
     /// Completes the verdicts.
     pub fn judge(&mut self, in_force: &InForce, counters: &mut Counters) {
-        let mut scores = self.scores.iter();
+        self.calibrate(in_force);
+        let mut calibrated = self.calibrated.iter();
         for verdict in &mut self.verdicts {
             let detection = in_force.by_mark(verdict.digest.marks);
             // From here on the version says it.
@@ -318,13 +364,31 @@ impl Due {
                 counters.victims += 1;
                 complete(verdict, 0.0, 0.0, detection);
             } else {
-                let score = scores.next().copied().unwrap_or(AnomalyScore::AVERAGE);
+                let (score, quantile, risk) = calibrated.next().copied().unwrap_or_default();
                 verdict.anomaly_score = score.value();
-                let (quantile, risk) = detection.model().quantile_and_risk(score);
                 complete(verdict, risk, quantile, detection);
                 counters.judged_as(verdict.level);
             }
         }
+    }
+
+    /// Looks up what each score means, by itself: many such look-ups are under way at once then.
+    fn calibrate(&mut self, in_force: &InForce) {
+        self.calibrated.clear();
+        let calibrated = |detection: &Detection, &score: &AnomalyScore| {
+            let (quantile, risk) = detection.model().quantile_and_risk(score);
+            (score, quantile, risk)
+        };
+        if !self.is_mixed {
+            let detection = in_force.by_mark(self.looked_at_with);
+            let scores = self.scores.iter().map(|score| calibrated(detection, score));
+            return self.calibrated.extend(scores);
+        }
+        let packets = self.verdicts.iter().filter(|verdict| !verdict.is_of_victim());
+        let scores = packets
+            .zip(&self.scores)
+            .map(|(packet, score)| calibrated(in_force.by_mark(packet.digest.marks), score));
+        self.calibrated.extend(scores);
     }
 
     /// What was judged, in the order of the frames.

@@ -11,14 +11,17 @@
 const LINE: usize = 64;
 
 /// Asks for the first `bytes` bytes of `wanted`, or for all of it where it is smaller. Changes nothing but the cost of what follows.
-#[inline]
+#[inline(always)]
 #[cfg(target_arch = "x86_64")]
 pub fn prefetch<T>(wanted: &T, bytes: usize) {
     use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
     let begin = std::ptr::from_ref(wanted).cast::<i8>();
-    for offset in (0..bytes.min(size_of::<T>())).step_by(LINE) {
+    let end = bytes.min(size_of::<T>());
+    let mut offset = 0;
+    while offset < end {
         // SAFETY: a hint; the address lies inside of `wanted`.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(begin.add(offset)) }
+        offset += LINE;
     }
 }
 

@@ -38,7 +38,10 @@ impl Product {
     fn measure(&mut self, digest: &Digest, evidence: &PacketEvidence) -> FeatureVector {
         let (key, hash) = self.keyer.key_of(digest.source, digest.vlan);
         let Self { table, meter, .. } = self;
-        table.visit(&key, hash, digest.time, |state| state.observe(digest, evidence, meter))
+        let if_first = evidence.worth_if_first();
+        table.visit(&key, hash, digest.time, if_first, |state| {
+            state.observe(digest, evidence, meter)
+        })
     }
 
     fn measure_all(&mut self, packets: &[(Digest, PacketEvidence)]) -> Vec<FeatureVector> {

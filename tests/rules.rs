@@ -17,7 +17,7 @@ use phantomnet::address::Address;
 use phantomnet::decode::{Packet, Transport};
 use phantomnet::handover::Findings;
 use phantomnet::rules::{
-    DEFAULT_RULES, Place, RuleSet, Scratch, Sighting, ThresholdTable, Track, Variables,
+    Counter, DEFAULT_RULES, Place, RuleSet, Scratch, Sighting, ThresholdTable, Track, Variables,
 };
 use phantomnet::sources::Keyer;
 use phantomnet::time::Timestamp;
@@ -71,7 +71,7 @@ impl Watch {
                 let keyer = Keyer { key: [3, 4], v6_prefix: 64, by_tenant: false };
                 let (_, hash) = keyer.key_of(tracked, seen.tenant);
                 let place = Place::of_destination(hash, tracked);
-                self.counts.count(place, rule.sid, &threshold, &seen).fires
+                self.counts.count(place, &Counter::new(rule.sid, threshold), &seen).fires
             });
             if fires {
                 *self.fired.entry(rule.sid).or_default() += 1;

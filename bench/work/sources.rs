@@ -38,6 +38,13 @@ impl Default for Remembered {
 }
 
 impl Resident for Remembered {
+    const HOT_BYTES: usize = SourceState::HOT_BYTES;
+    const FIRST_BYTES: usize = SourceState::FIRST_BYTES;
+
+    fn forget(&mut self) {
+        self.packets = 0;
+    }
+
     fn last_seen(&self) -> Timestamp {
         self.last
     }
@@ -134,7 +141,7 @@ impl Visits {
         for (key, hash) in &self.hashed {
             self.time = self.time.plus_nanos(GAP_NANOS);
             let time = self.time;
-            self.table.visit(key, *hash, time, |state| {
+            self.table.visit(key, *hash, time, Worth::Passing, |state| {
                 state.last = time;
                 state.packets += 1;
             });

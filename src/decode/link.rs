@@ -23,6 +23,7 @@ pub(super) enum Carried<'frame> {
 }
 
 /// Walks the headers of one link.
+#[inline(always)] // see `Network::read`
 pub(super) fn read(link: LinkType, bytes: &[u8]) -> Result<Link<'_>, NotDecoded> {
     match link {
         LinkType::Ethernet => ethernet(bytes),
@@ -38,10 +39,15 @@ pub(super) fn read(link: LinkType, bytes: &[u8]) -> Result<Link<'_>, NotDecoded>
 }
 
 /// Walks an Ethernet header (IEEE 802.3), also one inside a tunnel.
+#[inline(always)] // see `Network::read`: most frames are IP without a tag
 pub(super) fn ethernet(bytes: &[u8]) -> Result<Link<'_>, NotDecoded> {
     let header = Ethernet2HeaderSlice::from_slice(bytes).map_err(|_cut| Reason::TruncatedLink)?;
     let behind = bytes.get(header.slice().len()..).unwrap_or_default();
-    behind_ether_type(header.ether_type().0, behind)
+    match header.ether_type().0 {
+        ether::IPV4 => Ok(Link::untagged(Network::new(Version::V4, behind))),
+        ether::IPV6 => Ok(Link::untagged(Network::new(Version::V6, behind))),
+        other => behind_ether_type(other, behind),
+    }
 }
 
 /// Walks what an EtherType announces: tags, labels, a PPPoE session; down to IP.

@@ -1,149 +1,123 @@
 //! How many different destinations a source has sent to: feature 13.
 
-use std::num::NonZeroU16;
-
 use super::schema::DESTINATIONS_EXACT;
 
-/// The distinct destinations of one session, by their keyed hashes.
+/// The distinct destinations of one session, by their keyed hashes. How many there are is the owner's to keep: it is wanted with every packet,
+/// and these words only with those that go elsewhere than the one before.
 ///
 /// Up to [`DESTINATIONS_EXACT`] they are kept one by one, above that in a sketch. Adding one that is known changes nothing.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Destinations {
-    Few { hashes: [u64; DESTINATIONS_EXACT], count: u8 },
-    Many(Sketch),
-}
-
-impl Destinations {
-    /// Adds the destination with this hash.
-    pub(super) fn add(&mut self, hash: u64) {
-        match self {
-            Self::Many(sketch) => sketch.add(hash),
-            Self::Few { hashes, count } => {
-                let known = usize::from(*count);
-                if hashes.iter().take(known).any(|&other| other == hash) {
-                    return;
-                }
-                match hashes.get_mut(known) {
-                    Some(free) => {
-                        *free = hash;
-                        *count += 1;
-                    }
-                    None => *self = Self::Many(Sketch::of(hashes, hash)),
-                }
-            }
-        }
-    }
-
-    /// How many there are, or are estimated to be.
-    pub(super) fn count(&self) -> u32 {
-        match self {
-            Self::Few { count, .. } => u32::from(*count),
-            Self::Many(sketch) => sketch.estimate(),
-        }
-    }
-}
-
-impl Default for Destinations {
-    fn default() -> Self {
-        Self::Few { hashes: [0; DESTINATIONS_EXACT], count: 0 }
-    }
-}
-
-/// A HyperLogLog of 256 registers (Flajolet, Fusy, Gandouet and Meunier, AofA 2007) with the estimator of Ertl, "New
+///
+/// The sketch is a HyperLogLog of 256 registers (Flajolet, Fusy, Gandouet and Meunier, AofA 2007) with the estimator of Ertl, "New
 /// cardinality estimation algorithms for HyperLogLog sketches" (arXiv:1702.01284, 2017), algorithm 6, which needs no
 /// correction tables and no change of method between small and large counts. Its standard error is 6.5 %.
 ///
 /// A register has four bits: enough for about two million destinations; beyond that the estimate falls behind, and it
 /// never exceeds about six million.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sketch {
-    registers: Registers,
-    /// The sum of `2^-r` over the filled registers, in units of `2^-RANK_MAX`: exact, and kept up to date.
-    powers: u32,
-    /// How many registers are filled, which is to say above 0.
-    filled: NonZeroU16,
-}
+pub(super) struct Destinations([u64; WORDS]);
 
-impl Sketch {
-    /// A sketch of the destinations with the hashes `known` and `another`.
-    fn of(known: &[u64; DESTINATIONS_EXACT], another: u64) -> Self {
-        let mut registers = Registers::default();
-        let powers = registers.raise(another).map_or(0, |(_, rank)| power(rank));
-        let mut sketch = Self { registers, powers, filled: NonZeroU16::MIN };
-        for &hash in known {
-            sketch.add(hash);
+/// The words of a sketch: one for its sums, then the registers. The hashes of few destinations lie in the first ones.
+const WORDS: usize = 1 + REGISTERS / REGISTERS_PER_WORD;
+const REGISTERS_PER_WORD: usize = (u64::BITS / REGISTER_BITS) as usize;
+
+const _: () = assert!(DESTINATIONS_EXACT <= WORDS, "few destinations share the words of many");
+
+impl Destinations {
+    /// Adds the destination with this hash to `known` ones. Returns how many there are, or are estimated to be, with it.
+    ///
+    /// With none known, whatever lies in the words is forgotten.
+    pub(super) fn add(&mut self, known: u32, hash: u64) -> u32 {
+        let count = usize::try_from(known).unwrap_or(usize::MAX);
+        let Some(few) = self.0.get_mut(..DESTINATIONS_EXACT).filter(|few| count <= few.len())
+        else {
+            return if self.raise(hash) { self.estimate() } else { known };
+        };
+        if few.iter().take(count).any(|&other| other == hash) {
+            return known;
         }
-        sketch
+        if let Some(free) = few.get_mut(count) {
+            *free = hash;
+            return known + 1;
+        }
+        let kept = std::mem::take(self);
+        for &hash in kept.0.iter().take(DESTINATIONS_EXACT).chain([&hash]) {
+            self.raise(hash);
+        }
+        self.estimate()
     }
 
-    fn add(&mut self, hash: u64) {
-        let Some((before, rank)) = self.registers.raise(hash) else { return };
-        self.powers += power(rank);
+    /// Raises the register that `hash` falls to, if its rank is higher. Returns whether it was.
+    fn raise(&mut self, hash: u64) -> bool {
+        let [sums, registers @ ..] = &mut self.0;
+        let [register, ..] = hash.to_le_bytes();
+        let register = usize::from(register);
+        let Some(word) = registers.get_mut(register / REGISTERS_PER_WORD) else { return false };
+        let shift = (register % REGISTERS_PER_WORD) * REGISTER_BITS as usize;
+        let (before, rank) = (*word >> shift & RANK_MAX, rank_of(hash));
+        if rank <= before {
+            return false;
+        }
+        *word ^= (before ^ rank) << shift;
+        *sums += power(rank);
         if before == 0 {
-            self.filled = self.filled.saturating_add(1);
+            *sums += ONE_FILLED;
         } else {
-            self.powers -= power(before);
+            *sums -= power(before);
         }
+        true
     }
 
-    /// The estimate, rounded; at least one more than is kept exactly, for so many there were.
+    /// The sum of `2^-r` over the filled registers, in units of `2^-RANK_MAX`: exact, and kept up to date.
+    const fn powers(&self) -> u64 {
+        let [sums, ..] = self.0;
+        sums % ONE_FILLED
+    }
+
+    /// How many registers are filled, which is to say above 0.
+    const fn filled(&self) -> u64 {
+        let [sums, ..] = self.0;
+        sums / ONE_FILLED
+    }
+
+    /// The estimate of the sketch, rounded; at least one more than is kept exactly, for so many there were.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "below 2^23, see the type"
+        clippy::cast_precision_loss,
+        reason = "below 2^23, see the type; a sum of 256 powers of at most 2^14"
     )]
     fn estimate(&self) -> u32 {
-        let empty = REGISTERS - usize::from(self.filled.get()).min(REGISTERS);
-        let of_empty = EMPTY_TERMS.get(empty).copied().unwrap_or_default();
-        let of_filled = f64::from(self.powers) / f64::from(power(0));
+        let filled = usize::try_from(self.filled()).unwrap_or(REGISTERS).min(REGISTERS);
+        let of_empty = EMPTY_TERMS.get(REGISTERS - filled).copied().unwrap_or_default();
+        let of_filled = self.powers() as f64 / power(0) as f64;
         let estimate = SCALE / (of_empty + of_filled);
         ((estimate + 0.5) as u32).max(DESTINATIONS_EXACT as u32 + 1)
     }
 }
 
-/// 256 registers of four bits, two to a byte.
-#[derive(Clone, Copy, Debug)]
-struct Registers([u8; REGISTERS / 2]);
-
-impl Registers {
-    /// Raises the register that `hash` falls to, if its rank is higher: then the rank before and the rank now.
-    fn raise(&mut self, hash: u64) -> Option<(u8, u8)> {
-        let [register, ..] = hash.to_le_bytes();
-        let pair = self.0.get_mut(usize::from(register >> 1))?;
-        let (before, other) = match register & 1 {
-            0 => (*pair & RANK_MAX, *pair & !RANK_MAX),
-            _ => (*pair >> REGISTER_BITS, *pair & RANK_MAX),
-        };
-        let rank = rank_of(hash);
-        if rank <= before {
-            return None;
-        }
-        *pair = other | (rank << ((register & 1) * REGISTER_BITS));
-        Some((before, rank))
-    }
-}
-
-impl Default for Registers {
+impl Default for Destinations {
     fn default() -> Self {
-        Self([0; REGISTERS / 2])
+        Self([0; WORDS])
     }
 }
 
 /// One more than the zeros at the end of the hash, above the byte that names the register.
-fn rank_of(hash: u64) -> u8 {
+fn rank_of(hash: u64) -> u64 {
     let zeros = (hash >> u8::BITS).trailing_zeros();
-    u8::try_from(zeros + 1).unwrap_or(RANK_MAX).min(RANK_MAX)
+    u64::from(zeros + 1).min(RANK_MAX)
 }
 
 /// `2^-rank` in units of `2^-RANK_MAX`.
-const fn power(rank: u8) -> u32 {
+const fn power(rank: u64) -> u64 {
     1 << (RANK_MAX - rank)
 }
 
 const REGISTERS: usize = 256;
-const REGISTER_BITS: u8 = 4;
+const REGISTER_BITS: u32 = 4;
 /// The highest rank that a register holds.
-const RANK_MAX: u8 = (1 << REGISTER_BITS) - 1;
+const RANK_MAX: u64 = (1 << REGISTER_BITS) - 1;
+/// In the word of the sums: the powers below, the number of filled registers from here on.
+const ONE_FILLED: u64 = 1 << 32;
 
 const _: () = assert!(REGISTERS == 1 << u8::BITS, "one byte of the hash names the register");
 
@@ -179,23 +153,49 @@ mod tests {
 
     use super::*;
 
+    /// The words, and how many destinations they stand for.
+    #[derive(Default)]
+    struct Counted {
+        words: Destinations,
+        count: u32,
+    }
+
+    impl Counted {
+        fn add(&mut self, hash: u64) {
+            self.count = self.words.add(self.count, hash);
+        }
+    }
+
     fn hash_of(key: u64, nth: u32) -> u64 {
         SipHasher13::new_with_keys(key, !key).hash(&nth.to_le_bytes())
     }
 
     #[test]
     fn up_to_eight_are_counted_exactly_and_repeats_not_at_all() {
-        let mut destinations = Destinations::default();
+        let mut destinations = Counted::default();
         for distinct in 1..=8 {
             for _ in 0..3 {
                 for nth in 0..distinct {
                     destinations.add(hash_of(1, nth));
                 }
             }
-            assert_eq!(destinations.count(), distinct);
+            assert_eq!(destinations.count, distinct);
         }
         destinations.add(hash_of(1, 8));
-        assert!(destinations.count() >= 9);
+        assert!(destinations.count >= 9);
+    }
+
+    #[test]
+    fn with_none_known_what_was_left_by_another_session_does_not_count() {
+        let mut destinations = Counted::default();
+        (0..1_000).for_each(|nth| destinations.add(hash_of(1, nth)));
+        destinations.count = 0;
+        let mut fresh = Counted::default();
+        for nth in 500..2_000 {
+            destinations.add(hash_of(1, nth));
+            fresh.add(hash_of(1, nth));
+            assert_eq!(destinations.count, fresh.count);
+        }
     }
 
     /// The contract: a standard error of at most 8 % up to 10,000; held here up to 20,000.
@@ -206,10 +206,10 @@ mod tests {
         let mut squares = vec![0.0_f64; UP_TO as usize + 1];
         let mut sums = vec![0.0_f64; UP_TO as usize + 1];
         for key in 0..KEYS {
-            let mut destinations = Destinations::default();
+            let mut destinations = Counted::default();
             for distinct in 1..=UP_TO {
                 destinations.add(hash_of(u64::from(key), distinct));
-                let error = f64::from(destinations.count()) / f64::from(distinct) - 1.0;
+                let error = f64::from(destinations.count) / f64::from(distinct) - 1.0;
                 squares[distinct as usize] += error * error;
                 sums[distinct as usize] += error;
             }
@@ -229,39 +229,40 @@ mod tests {
 
     #[test]
     fn a_full_sketch_still_has_a_finite_estimate() {
-        let mut destinations = Destinations::default();
+        let mut destinations = Counted::default();
         for register in 0..256_u64 {
             destinations.add(register);
         }
-        assert_eq!(destinations.count(), 6_051_102);
+        assert_eq!(destinations.count, 6_051_102);
     }
 
     proptest! {
         #[test]
         fn it_neither_shrinks_nor_depends_on_order(mut hashes in prop::collection::vec(any::<u64>(), 0..400)) {
-            let mut destinations = Destinations::default();
+            let mut destinations = Counted::default();
             let mut before = 0;
             for &hash in &hashes {
                 destinations.add(hash);
-                prop_assert!(destinations.count() >= before);
-                before = destinations.count();
+                prop_assert!(destinations.count >= before);
+                before = destinations.count;
             }
             hashes.sort_unstable();
-            let mut sorted = Destinations::default();
+            let mut sorted = Counted::default();
             hashes.iter().for_each(|&hash| sorted.add(hash));
-            prop_assert_eq!(sorted.count(), before);
+            prop_assert_eq!(sorted.count, before);
         }
 
         #[test]
         fn what_is_kept_beside_the_registers_agrees_with_them(hashes in prop::collection::vec(any::<u64>(), 9..2000)) {
-            let mut destinations = Destinations::default();
+            let mut destinations = Counted::default();
             hashes.iter().for_each(|&hash| destinations.add(hash));
-            if let Destinations::Many(sketch) = destinations {
-                let ranks: Vec<u8> = sketch.registers.0.iter().flat_map(|pair| [pair & 15, pair >> 4])
+            if destinations.count > 8 {
+                let [_, registers @ ..] = destinations.words.0;
+                let ranks: Vec<u64> = registers.iter().flat_map(|word| (0..16).map(move |nth| word >> (4 * nth) & 15))
                     .filter(|&rank| rank > 0)
                     .collect();
-                prop_assert_eq!(usize::from(sketch.filled.get()), ranks.len());
-                prop_assert_eq!(sketch.powers, ranks.into_iter().map(power).sum::<u32>());
+                prop_assert_eq!(destinations.words.filled(), ranks.len() as u64);
+                prop_assert_eq!(destinations.words.powers(), ranks.into_iter().map(power).sum::<u64>());
             }
         }
     }

@@ -1,5 +1,6 @@
 //! How far a packet is from the habits of its own source: features 10 and 15.
 
+use super::real;
 use super::schema::{DEVIATION_FLOORS, Z_EARLIER_MIN, Z_LIMIT};
 
 /// Running mean and spread of the four measures: packet length, and `ln(1 + f)` of features 3, 9 and 13.
@@ -21,7 +22,7 @@ impl Habits {
         if earlier < Z_EARLIER_MIN {
             return 0.0;
         }
-        let per_degree = 1.0 / (earlier - 1) as f64;
+        let per_degree = 1.0 / real(earlier - 1);
         // One operation after the other for all four, so that a vector instruction takes two at once.
         let mut deviations = self.squares;
         for (deviation, floor) in deviations.iter_mut().zip(DEVIATION_FLOORS) {
@@ -37,7 +38,7 @@ impl Habits {
 
     /// Adds the values of a packet, the source's `count`-th (1 for the first).
     pub(super) fn add(&mut self, values: [f64; MEASURES], count: u64) {
-        let share = 1.0 / count as f64;
+        let share = 1.0 / real(count);
         for ((mean, squares), value) in self.means.iter_mut().zip(&mut self.squares).zip(values) {
             let before = value - *mean;
             *mean += before * share;
@@ -51,7 +52,7 @@ impl Habits {
             return 0.0;
         }
         let [length, ..] = self.squares;
-        length / (count - 1) as f64
+        length / real(count - 1)
     }
 }
 

@@ -50,5 +50,10 @@ const fn nearest_f32(value: f64) -> f32 {
     value as f32
 }
 
+/// A count as a real number: as a signed one, which a processor converts in one instruction, and whose sign no count reaches.
+const fn real(count: u64) -> f64 {
+    count.cast_signed() as f64
+}
+
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! How many packets in how much time: features 3, 9 and 14.
 
+use super::real;
 use super::schema::{
     BASELINE_BUCKET_SECS, BASELINE_HALF_LIFE_SECS, BURST_BUCKET_SECS, BURST_BUCKETS,
     RATE_BUCKET_SECS, RATE_BUCKETS, TEN_SECONDS_PER_MINUTE,
@@ -18,9 +19,11 @@ pub(super) struct Rates {
     second_left: u32,
     /// How many ten-second buckets have finished. Saturates, which is harmless: see [`mean_after`].
     finished: u16,
-    /// Feature 3: five-second buckets.
+    /// Feature 3: the sum of the five-second buckets, kept up to date.
+    per_minute: u64,
+    /// Feature 9: the sum of the one-second buckets.
+    per_ten_seconds: u64,
     minute: [u32; RATE_BUCKETS],
-    /// Feature 9: one-second buckets.
     burst: [u32; BURST_BUCKETS],
 }
 
@@ -44,21 +47,23 @@ impl Rates {
     }
 
     /// Counts one packet in the current buckets.
-    pub(super) fn count(&mut self) {
+    pub(super) const fn count(&mut self) {
         let [this_second, ..] = &mut self.burst;
-        *this_second = this_second.saturating_add(1);
         let [these_five, ..] = &mut self.minute;
+        self.per_ten_seconds += (*this_second != u32::MAX) as u64;
+        self.per_minute += (*these_five != u32::MAX) as u64;
+        *this_second = this_second.saturating_add(1);
         *these_five = these_five.saturating_add(1);
     }
 
     /// Feature 3: packets in the current five-second bucket and the 11 before.
-    pub(super) fn per_minute(&self) -> u64 {
-        self.minute.iter().copied().map(u64::from).sum()
+    pub(super) const fn per_minute(&self) -> u64 {
+        self.per_minute
     }
 
     /// Feature 9: packets in the current second and the 9 before.
-    pub(super) fn per_ten_seconds(&self) -> u64 {
-        self.burst.iter().copied().map(u64::from).sum()
+    pub(super) const fn per_ten_seconds(&self) -> u64 {
+        self.per_ten_seconds
     }
 
     /// Feature 14, with feature 9 at hand.
@@ -66,7 +71,7 @@ impl Rates {
         if self.finished == 0 {
             return 0.0;
         }
-        TEN_SECONDS_PER_MINUTE * per_ten_seconds as f64 - self.baseline
+        TEN_SECONDS_PER_MINUTE * real(per_ten_seconds) - self.baseline
     }
 
     /// Moves every window on to the second of `now`; the last packet was in second `last`.
@@ -76,6 +81,8 @@ impl Rates {
         shift(&mut self.burst, second - last);
         let buckets_on = second.div_euclid(RATE_BUCKET_SECS) - last.div_euclid(RATE_BUCKET_SECS);
         shift(&mut self.minute, buckets_on);
+        let sum = |buckets: &[u32]| buckets.iter().copied().map(u64::from).sum();
+        (self.per_ten_seconds, self.per_minute) = (sum(&self.burst), sum(&self.minute));
         self.second_left = nanos_left_in_second(now);
     }
 

@@ -1,11 +1,10 @@
 //! What rules and intelligence have said of a source, fading with time: features 5, 6 and 7.
 
-use std::mem::offset_of;
-
 use super::schema::{
-    ATTACK_CLASSES, FLAG_HALF_LIFE_SECS, INNOCENT_PACKETS, INTEL_WEIGHT, MALICIOUS_RULE_RISK,
-    RULE_WEIGHT, THREAT_HALF_LIFE_SECS,
+    ATTACK_CLASSES, DECOYS_MAX, FLAG_HALF_LIFE_SECS, INNOCENT_PACKETS, INTEL_WEIGHT,
+    MALICIOUS_RULE_RISK, RULE_WEIGHT, THREAT_HALF_LIFE_SECS,
 };
+use crate::sources::Worth;
 use crate::time::NANOS_PER_SECOND;
 
 /// What inspection said of one packet. Never the model's opinion: fed with it, a source would be locked in.
@@ -18,11 +17,26 @@ pub struct PacketEvidence {
     /// The attack classes of the rules and the entry that matched: bit `n` for class `n`.
     pub classes: u16,
     /// The decoy that the packet touched, as an index + 1; 0 for none. One beyond
-    /// [`DECOYS_MAX`](super::DECOYS_MAX) counts as none.
+    /// [`DECOYS_MAX`] counts as none.
     pub decoy: u8,
 }
 
 impl PacketEvidence {
+    /// What a source is worth that has sent this packet alone.
+    #[must_use]
+    pub fn worth_if_first(&self) -> Worth {
+        if self.speaks() || self.touched_decoy().is_some() {
+            Worth::Suspect
+        } else {
+            Worth::Passing
+        }
+    }
+
+    /// The decoy that was touched, from 0 on.
+    pub(super) fn touched_decoy(&self) -> Option<usize> {
+        usize::from(self.decoy).checked_sub(1).filter(|&nth| nth < DECOYS_MAX)
+    }
+
     /// Whether rules and intelligence had anything to say.
     fn speaks(&self) -> bool {
         self.rule_risk > 0.0 || self.intel_risk > 0.0 || self.classes != 0
@@ -42,18 +56,24 @@ impl PacketEvidence {
     }
 }
 
-/// The fading memory. Every value stands as of the source's last packet.
+/// The fading memory of every source. Every value stands as of the source's last packet.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub(super) struct Reputation {
     /// `N` of feature 6: packets, decayed.
     packets: f64,
+    /// Whether there ever was evidence: without it there is no record.
+    marked: bool,
+}
+
+/// The fading memory of what was said against a source, if anything was.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub(super) struct Record {
     /// `M` of feature 6: packets with severe evidence, decayed.
     malicious: f64,
     /// `R` of feature 5.
     threat: f64,
-    /// Whether there ever was evidence: without it everything below and beside is 0 and need not be touched.
-    marked: bool,
     /// Feature 7: hits by attack class, decayed.
     classes: [f64; ATTACK_CLASSES],
 }
@@ -66,55 +86,61 @@ pub(super) struct Standing {
     pub(super) attack_frequency: f64,
 }
 
-impl Reputation {
-    /// What a source without evidence has.
-    pub(super) const HOT_BYTES: usize = offset_of!(Self, classes);
+impl Standing {
+    /// Of a source without evidence.
+    pub(super) const CLEAN: Self =
+        Self { threat_score: 0.0, malicious_ratio: 0.0, attack_frequency: 0.0 };
+}
 
+impl Reputation {
     /// Whether rules or intelligence ever had anything to say.
     pub(super) const fn is_marked(&self) -> bool {
         self.marked
     }
 
     /// Lets `nanos` of time pass.
-    pub(super) fn fade(&mut self, nanos: i64) {
+    pub(super) fn fade(&mut self, record: &mut Record, nanos: i64) {
         if nanos == 0 {
             return;
         }
         let kept = libm::exp2(nanos as f64 * PER_FLAG_HALF_LIFE);
         self.packets *= kept;
         if self.marked {
-            self.malicious *= kept;
-            self.threat *= libm::exp2(nanos as f64 * PER_THREAT_HALF_LIFE);
-            for class in &mut self.classes {
+            record.malicious *= kept;
+            record.threat *= libm::exp2(nanos as f64 * PER_THREAT_HALF_LIFE);
+            for class in &mut record.classes {
                 *class *= kept;
             }
         }
     }
 
     /// What is remembered now.
-    pub(super) fn standing(&self) -> Standing {
+    pub(super) fn standing(&self, record: &Record) -> Standing {
         if !self.marked {
-            return Standing { threat_score: 0.0, malicious_ratio: 0.0, attack_frequency: 0.0 };
+            return Standing::CLEAN;
         }
         Standing {
-            threat_score: self.threat,
-            malicious_ratio: self.malicious / (self.packets + INNOCENT_PACKETS),
-            attack_frequency: self.classes.iter().copied().fold(0.0, f64::max),
+            threat_score: record.threat,
+            malicious_ratio: record.malicious / (self.packets + INNOCENT_PACKETS),
+            attack_frequency: record.classes.iter().copied().fold(0.0, f64::max),
         }
     }
 
-    /// Adds a packet.
-    pub(super) fn add(&mut self, evidence: &PacketEvidence) {
+    /// Adds a packet. The record begins with the first evidence, whatever stood in it.
+    pub(super) fn add(&mut self, record: &mut Record, evidence: &PacketEvidence) {
         self.packets += 1.0;
         if !evidence.speaks() {
             return;
         }
-        self.marked = true;
-        self.threat = self.threat.max(evidence.weight());
-        if evidence.is_malicious() {
-            self.malicious += 1.0;
+        if !self.marked {
+            *record = Record::default();
+            self.marked = true;
         }
-        for (class, counter) in self.classes.iter_mut().enumerate() {
+        record.threat = record.threat.max(evidence.weight());
+        if evidence.is_malicious() {
+            record.malicious += 1.0;
+        }
+        for (class, counter) in record.classes.iter_mut().enumerate() {
             if evidence.classes >> class & 1 == 1 {
                 *counter += 1.0;
             }
@@ -131,22 +157,41 @@ const PER_THREAT_HALF_LIFE: f64 = -1.0 / (THREAT_HALF_LIFE_SECS * NANOS_PER_SECO
 mod tests {
     use super::*;
 
+    #[derive(Default)]
+    struct Remembered {
+        reputation: Reputation,
+        record: Record,
+    }
+
+    impl Remembered {
+        fn fade(&mut self, nanos: i64) {
+            self.reputation.fade(&mut self.record, nanos);
+        }
+
+        fn add(&mut self, evidence: &PacketEvidence) {
+            self.reputation.add(&mut self.record, evidence);
+        }
+
+        fn standing(&self) -> Standing {
+            self.reputation.standing(&self.record)
+        }
+    }
+
     const MINUTE: i64 = 60 * NANOS_PER_SECOND;
 
     #[test]
     fn a_clean_source_stands_at_zero_for_ever() {
-        let mut reputation = Reputation::default();
+        let mut reputation = Remembered::default();
         for _ in 0..1000 {
             reputation.fade(MINUTE);
             reputation.add(&PacketEvidence::default());
         }
-        let zero = Standing { threat_score: 0.0, malicious_ratio: 0.0, attack_frequency: 0.0 };
-        assert_eq!(reputation.standing(), zero);
+        assert_eq!(reputation.standing(), Standing::CLEAN);
     }
 
     #[test]
     fn evidence_fades_by_half_in_its_half_life() {
-        let mut reputation = Reputation::default();
+        let mut reputation = Remembered::default();
         reputation.add(&PacketEvidence {
             rule_risk: 80.0,
             classes: 0b100,
@@ -163,7 +208,7 @@ mod tests {
 
     #[test]
     fn weaker_evidence_does_not_refresh_stronger() {
-        let mut reputation = Reputation::default();
+        let mut reputation = Remembered::default();
         reputation.add(&PacketEvidence { intel_risk: 100.0, ..PacketEvidence::default() });
         reputation.add(&PacketEvidence { rule_risk: 10.0, ..PacketEvidence::default() });
         assert!((reputation.standing().threat_score - 62.5).abs() < 1e-12);

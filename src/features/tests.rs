@@ -112,6 +112,28 @@ fn worth_grows_with_return_and_with_evidence() {
     assert_eq!((worth(intel, 2), worth(decoy, 2)), (Worth::Known, Worth::Known));
 }
 
+/// Packets of one source, each with what inspection said of it.
+type Packets = Vec<(Digest, PacketEvidence)>;
+
+fn packets() -> impl Strategy<Value = Packets> {
+    let packet = (
+        0..2_000_000_000_i64,
+        prop::sample::select(vec![0.0, 0.0, 0.0, 80.0_f32]),
+        prop::sample::select(vec![0, 0, 0, 7_u8]),
+        prop::sample::select(vec![0, 60, 1500, 70_000_u32]),
+        0..20_u8,
+    );
+    let packet = packet.prop_map(|(nanos, rule_risk, decoy, length, destination)| {
+        let destination = Address::v4([198, 51, 100, destination]);
+        let classes = u16::from(rule_risk > 0.0);
+        (
+            Digest { length, destination, ..digest(nanos) },
+            PacketEvidence { rule_risk, intel_risk: 0.0, classes, decoy },
+        )
+    });
+    prop::collection::vec(packet, 1..40)
+}
+
 /// Moments that stress: anywhere, near each other, and at the ends of what a time stamp can hold.
 fn moment() -> impl Strategy<Value = i64> {
     prop_oneof![
@@ -126,6 +148,24 @@ fn any_risk() -> impl Strategy<Value = f32> {
 }
 
 proptest! {
+    #[test]
+    fn nothing_of_a_forgotten_source_shows_in_the_next(before in packets(), after in packets()) {
+        let (mut used, mut fresh) = (SourceState::default(), SourceState::default());
+        let mut meter = meter();
+        for (digest, evidence) in &before {
+            used.observe(digest, evidence, &mut meter);
+        }
+        used.forget();
+        for (nth, (digest, evidence)) in after.iter().enumerate() {
+            let expected = fresh.observe(digest, evidence, &mut meter);
+            prop_assert_eq!(used.observe(digest, evidence, &mut meter), expected);
+            prop_assert_eq!((used.worth(), used.last_seen()), (fresh.worth(), fresh.last_seen()));
+            if nth == 0 {
+                prop_assert_eq!(used.worth(), evidence.worth_if_first());
+            }
+        }
+    }
+
     #[test]
     fn every_value_is_finite_for_any_input(
         packets in prop::collection::vec(

@@ -57,6 +57,7 @@ impl Digest {
 
     /// What the owner needs to know of `packet`.
     #[must_use]
+    #[inline]
     pub fn of(packet: &Packet<'_>) -> Self {
         let (source_port, destination_port, marks) = match packet.transport {
             Transport::Tcp { source_port, destination_port, .. }
@@ -164,6 +165,16 @@ pub struct Findings {
 }
 
 impl Findings {
+    /// Nothing.
+    pub const NONE: Self = Self {
+        rules: [0; RULE_HITS_MAX],
+        rule_count: 0,
+        rules_left_out: 0,
+        intel_source: 0,
+        intel_destination: 0,
+        decoy: 0,
+    };
+
     /// Whether there is nothing to tell.
     #[must_use]
     pub const fn is_empty(&self) -> bool {

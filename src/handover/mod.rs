@@ -114,6 +114,7 @@ impl Handover {
     }
 
     /// Sets a digest, and its findings if there are any, aside for `owner` until [`end_turn`](Self::end_turn).
+    #[inline]
     pub fn put(&mut self, owner: usize, digest: Digest, findings: &Findings) {
         if let Some(outlet) = self.outlets.get_mut(owner) {
             outlet.put(digest, findings);
@@ -251,12 +252,11 @@ impl Gathered {
     }
 
     /// The digests in the order of their frames, each with its findings.
-    pub fn packets(&self) -> impl Iterator<Item = (&Digest, Findings)> {
+    pub fn packets(&self) -> impl Iterator<Item = (&Digest, &Findings)> {
         let mut findings = self.findings.iter();
         self.digests.iter().map(move |digest| {
-            let found =
-                if digest.marks.has(Marks::FINDINGS) { findings.next().copied() } else { None };
-            (digest, found.unwrap_or_default())
+            let found = if digest.marks.has(Marks::FINDINGS) { findings.next() } else { None };
+            (digest, found.unwrap_or(&Findings::NONE))
         })
     }
 
@@ -330,14 +330,14 @@ struct Outlet {
 }
 
 impl Outlet {
-    fn put(&mut self, digest: Digest, findings: &Findings) {
+    #[inline]
+    fn put(&mut self, mut digest: Digest, findings: &Findings) {
         self.towards += u64::from(digest.marks.has(Marks::TOWARDS));
-        if findings.is_empty() {
-            self.turn.push(digest);
-        } else {
-            self.turn.push(Digest { marks: digest.marks.with(Marks::FINDINGS), ..digest });
+        if !findings.is_empty() {
+            digest.marks = digest.marks.with(Marks::FINDINGS);
             self.turn_findings.push(*findings);
         }
+        self.turn.push(digest);
     }
 
     /// Returns whether the owner knows, or will with the next turn.
@@ -399,18 +399,27 @@ struct Inlet {
 impl Inlet {
     /// Takes one turn up to its mark. A turn is put into the ring in one piece, so the mark is there if anything is.
     fn take_turn(&mut self, turn: &mut Gathered) -> Option<Timestamp> {
-        for _ in 0..TURN_DIGESTS_MAX {
-            let digest = self.digests.pop().ok()?;
-            if digest.marks.has(Marks::TURN) {
-                self.detection = digest.sequence;
-                return Some(digest.time);
-            }
-            if digest.marks.has(Marks::FINDINGS) {
-                turn.findings.push(self.findings.pop().ok()?);
-            }
-            turn.digests.push(digest);
+        let there = self.digests.slots().min(TURN_DIGESTS_MAX);
+        let chunk = self.digests.read_chunk(there).ok()?;
+        let (first, second) = chunk.as_slices();
+        let is_mark = |digest: &Digest| digest.marks.has(Marks::TURN);
+        let length = first.iter().chain(second).position(is_mark)?;
+        let mark = *first.iter().chain(second).nth(length)?;
+        let (first, rest) = first.split_at(length.min(first.len()));
+        turn.digests.extend_from_slice(first);
+        if rest.is_empty() {
+            let (second, _) = second.split_at_checked(length - first.len())?;
+            turn.digests.extend_from_slice(second);
         }
-        None
+        chunk.commit(length + 1);
+        let found = turn.digests.iter().filter(|digest| digest.marks.has(Marks::FINDINGS)).count();
+        let findings = self.findings.read_chunk(found).ok()?;
+        let (first, second) = findings.as_slices();
+        turn.findings.extend_from_slice(first);
+        turn.findings.extend_from_slice(second);
+        findings.commit_all();
+        self.detection = mark.sequence;
+        Some(mark.time)
     }
 }
 

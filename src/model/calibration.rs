@@ -31,12 +31,47 @@ pub(super) struct Calibration {
     contamination: f64,
     /// scikit-learn's `offset_`: the negative score from which a row counts as anomalous.
     offset: f64,
-    /// The knots' scores by themselves: what the binary search walks.
+    /// The knots' scores by themselves: what the search walks.
     scores: Box<[f32]>,
     /// Beside each score: rows below it, rows up to it.
     counts: Box<[(u64, u64)]>,
+    /// The same as shares, from each knot to the next.
+    segments: Box<[Segment]>,
     /// For each stretch of scores, as many of `scores` as lie before it: where the search begins, and where it ends.
     before: Box<[u16]>,
+}
+
+/// The shares from one knot to the next.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Segment {
+    score: f32,
+    /// The share of rows that score less than the knot.
+    at: f64,
+    /// The same right above the knot, how fast it rises from there, and where it ends.
+    above: f64,
+    rise: f64,
+    end: f64,
+}
+
+impl Segment {
+    /// From a knot to the next one, if there is one, among so many rows.
+    #[expect(clippy::cast_precision_loss, reason = "counts of rows are below 2^53")]
+    fn new(knot: &Knot, next: Option<&Knot>, rows: u64) -> Self {
+        let share = |count: u64| count as f64 / rows as f64;
+        let (above, end) = (share(knot.up_to), next.map_or(1.0, |next| share(next.below)));
+        let width = next.map_or(1.0, |next| f64::from(next.score) - f64::from(knot.score));
+        let rise = (end - above) / width;
+        Self { score: knot.score, at: share(knot.below), above, rise, end }
+    }
+
+    /// At the knot or above it.
+    fn share_below(&self, score: f32) -> f64 {
+        if score == self.score {
+            return self.at;
+        }
+        let way = f64::from(score) - f64::from(self.score);
+        (self.above + way * self.rise).min(self.end)
+    }
 }
 
 /// Stretches that the scores from 0 to 1 are cut into: a power of two, so that multiplying by it is exact.
@@ -93,6 +128,11 @@ impl Calibration {
             contamination,
             offset,
             before: before.collect(),
+            segments: knots
+                .iter()
+                .zip(knots.iter().skip(1).map(Some).chain([None]))
+                .map(|(knot, next)| Segment::new(knot, next, rows))
+                .collect(),
             scores: knots.iter().map(|knot| knot.score).collect(),
             counts: knots.iter().map(|knot| (knot.below, knot.up_to)).collect(),
         })
@@ -119,27 +159,11 @@ impl Calibration {
     }
 
     /// The share of calibration rows that score less: exact at a knot, and between two knots on the line between them.
-    #[expect(clippy::cast_precision_loss, reason = "counts of rows are below 2^53")]
     fn share_below(&self, score: AnomalyScore) -> f64 {
         let score = score.value();
-        let after = self.knots_up_to(score);
-        let Some(before) = after.checked_sub(1) else { return 0.0 };
-        let (Some(&left), Some(&(below, up_to))) =
-            (self.scores.get(before), self.counts.get(before))
-        else {
-            return 0.0;
-        };
-        let rows = self.rows as f64;
-        if left == score {
-            return below as f64 / rows;
-        }
-        let (Some(&right), Some(&(next_below, _))) =
-            (self.scores.get(after), self.counts.get(after))
-        else {
-            return 1.0;
-        };
-        let way = (f64::from(score) - f64::from(left)) / (f64::from(right) - f64::from(left));
-        (up_to as f64 + way * (next_below - up_to) as f64) / rows
+        let at_or_below = self.knots_up_to(score).checked_sub(1);
+        let segment = at_or_below.and_then(|at| self.segments.get(at));
+        segment.map_or(0.0, |segment| segment.share_below(score))
     }
 
     /// How many of the knots score at most as much.
@@ -152,8 +176,9 @@ impl Calibration {
         let stretch = (score * f32::from(STRETCHES)) as usize;
         let start = self.before.get(stretch).copied().map_or(0, usize::from);
         let end = self.before.get(stretch + 1).copied().map_or(self.scores.len(), usize::from);
+        // Hardly ever more than two: they are counted sooner than searched.
         let within = self.scores.get(start..end).unwrap_or_default();
-        start + within.partition_point(|&knot| knot <= score)
+        start + within.iter().filter(|&&knot| knot <= score).count()
     }
 
     pub(super) fn quantile(&self, score: AnomalyScore) -> f32 {
@@ -172,8 +197,11 @@ impl Calibration {
     )]
     pub(super) fn quantile_and_risk(&self, score: AnomalyScore) -> (f32, f32) {
         let share = self.share_below(score);
-        let beyond = (share - (1.0 - self.contamination)) / self.contamination;
-        (share as f32, (100.0 * beyond.clamp(0.0, 1.0)) as f32)
+        let beyond = share - (1.0 - self.contamination);
+        if beyond <= 0.0 {
+            return (share as f32, 0.0);
+        }
+        (share as f32, (100.0 * (beyond / self.contamination).min(1.0)) as f32)
     }
 
     /// scikit-learn's `decision_function`: negative = anomalous.

@@ -22,15 +22,49 @@ pub(super) struct Condition {
 
 impl Condition {
     /// Whether all of it holds.
+    #[cfg(test)]
     pub(super) fn holds(&self, packet: &Packet<'_>) -> bool {
-        self.protocol.holds(packet)
-            && self.transport_holds(packet)
-            && self.endpoints_hold(packet)
-            && self.ttl.is_none_or(|test| test.holds(packet.ttl.into()))
+        self.rest_holds(packet, Settled::NOTHING)
+    }
+
+    /// Whether what is not settled holds.
+    pub(super) fn rest_holds(&self, packet: &Packet<'_>, settled: Settled) -> bool {
+        (settled.transport || (self.protocol.holds(packet) && self.transport_holds(packet)))
+            && (settled.endpoints || self.endpoints_hold(packet))
+            && (settled.lengths || self.lengths_hold(packet))
+            && self.flow.holds(packet)
+    }
+
+    /// What every packet fulfils that this is tried on: it came by a lane that takes this transport and asks for these ports, and, where
+    /// the rule has no content to look for, for these TCP flags.
+    pub(super) fn settled(&self, is_searched: bool) -> Settled {
+        // A packet of the lanes of TCP and UDP has ports; one of the others is taken for one of port 0.
+        let lane_settles = matches!(self.protocol, Protocol::Tcp | Protocol::Udp);
+        let flags_settled =
+            self.flags.is_none() || (!is_searched && self.protocol == Protocol::Tcp);
+        let (source, destination) = (&self.source, &self.destination);
+        let names = [source.ports.is_some(), destination.ports.is_some()];
+        // One search may have to do for the contents of all ports.
+        let ports_settled = if is_searched { names == [false; 2] } else { names != [true; 2] };
+        Settled {
+            transport: lane_settles
+                && flags_settled
+                && self.icmp_type.is_none()
+                && self.icmp_code.is_none(),
+            endpoints: lane_settles
+                && !self.both_ways
+                && ports_settled
+                && source.addresses.is_none()
+                && destination.addresses.is_none(),
+            lengths: self.ttl.is_none() && self.payload_length.is_none(),
+        }
+    }
+
+    fn lengths_hold(&self, packet: &Packet<'_>) -> bool {
+        self.ttl.is_none_or(|test| test.holds(packet.ttl.into()))
             && self.payload_length.is_none_or(|test| {
                 test.holds(u32::try_from(packet.payload.len()).unwrap_or(u32::MAX))
             })
-            && self.flow.holds(packet)
     }
 
     fn transport_holds(&self, packet: &Packet<'_>) -> bool {
@@ -59,6 +93,19 @@ impl Condition {
         forward
             || (self.both_ways && self.source.holds(destination) && self.destination.holds(source))
     }
+}
+
+/// What of a condition needs no look any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Settled {
+    transport: bool,
+    endpoints: bool,
+    lengths: bool,
+}
+
+impl Settled {
+    #[cfg(test)]
+    const NOTHING: Self = Self { transport: false, endpoints: false, lengths: false };
 }
 
 /// The protocol that a rule names.

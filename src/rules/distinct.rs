@@ -9,21 +9,25 @@ pub const DISTINCT_EXACT_MAX: usize = 32;
 pub const DISTINCT_STANDARD_ERROR: f64 = 0.092;
 
 /// A count of different values: their hashes while there are few, then registers of a HyperLogLog (Flajolet, Fusy, Gandouet
-/// and Meunier, 2007) with its correction for small counts, in the same bytes.
+/// and Meunier, 2007) with its correction for small counts, in the same bytes. These lie apart, in [`Cells`], which every call is given.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DistinctCount {
-    cells: [u8; CELLS],
     /// The sum of `2^-rank` over the registers that are above 0, in units of `2^-RANK_MAX`: exact, and kept up to date.
     powers: u32,
     /// How many registers are 0.
     zeros: u8,
-    /// How many hashes stand in `cells`, or [`REGISTERS`].
+    /// How many hashes stand in the cells, or [`REGISTERS`].
     kept: u8,
 }
 
+/// The bytes of a count, two cache lines.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+pub(super) struct Cells([u8; CELLS]);
+
 const CELLS: usize = 128;
 const HASH_BYTES: usize = 4;
-/// `kept` has this value when `cells` are registers.
+/// `kept` has this value when the cells are registers.
 const REGISTERS: u8 = u8::MAX;
 /// Bits of a hash that choose its register.
 const REGISTER_BITS: u32 = CELLS.trailing_zeros();
@@ -37,23 +41,23 @@ const _: () = {
     assert!(DISTINCT_EXACT_MAX < REGISTERS as usize, "the mark is no count of hashes");
 };
 
-impl DistinctCount {
-    pub(super) const fn new() -> Self {
-        Self { cells: [0; CELLS], powers: 0, zeros: 0, kept: 0 }
+impl Default for Cells {
+    fn default() -> Self {
+        Self([0; CELLS])
     }
+}
 
-    /// Forgets every value. The cells need no wiping: `kept` says what of them counts.
-    pub(super) const fn clear(&mut self) {
-        self.kept = 0;
-    }
+impl DistinctCount {
+    /// Of nothing, whatever stands in its cells.
+    pub(super) const NONE: Self = Self { powers: 0, zeros: 0, kept: 0 };
 
     /// Takes in the hash of a value. Returns whether it was certainly not there before.
-    pub(super) fn insert(&mut self, hash: u32) -> bool {
+    pub(super) fn insert(&mut self, cells: &mut Cells, hash: u32) -> bool {
         if self.kept == REGISTERS {
-            return self.raise(hash);
+            return self.raise(cells, hash);
         }
-        let (kept, free) = self.cells.split_at_mut(usize::from(self.kept) * HASH_BYTES);
-        if kept.chunks_exact(HASH_BYTES).any(|known| known == hash.to_le_bytes()) {
+        let (kept, free) = cells.0.split_at_mut(usize::from(self.kept) * HASH_BYTES);
+        if kept.as_chunks().0.contains(&hash.to_le_bytes()) {
             return false;
         }
         if let Some(place) = free.first_chunk_mut() {
@@ -61,21 +65,24 @@ impl DistinctCount {
             self.kept += 1;
             return true;
         }
-        let mut registers = Self { cells: [0; CELLS], powers: 0, zeros: CELLS_U8, kept: REGISTERS };
-        let (hashes, _) = self.cells.as_chunks::<HASH_BYTES>();
-        for known in hashes {
-            registers.raise(u32::from_le_bytes(*known));
-        }
-        registers.raise(hash);
-        *self = registers;
+        self.begin_registers(cells, hash);
         true
     }
 
+    /// Makes registers of the hashes, and takes in one more.
+    #[cold]
+    fn begin_registers(&mut self, cells: &mut Cells, hash: u32) {
+        let hashes = std::mem::take(cells);
+        *self = Self { powers: 0, zeros: CELLS_U8, kept: REGISTERS };
+        for known in hashes.0.as_chunks().0.iter().chain([&hash.to_le_bytes()]) {
+            self.raise(cells, u32::from_le_bytes(*known));
+        }
+    }
+
     /// Lifts the register of `hash` to its rank. Returns whether that changed it.
-    fn raise(&mut self, hash: u32) -> bool {
+    fn raise(&mut self, cells: &mut Cells, hash: u32) -> bool {
         let rank = ((hash << REGISTER_BITS).leading_zeros() + 1).min(RANK_MAX);
-        let Some(register) = self.cells.get_mut((hash >> (u32::BITS - REGISTER_BITS)) as usize)
-        else {
+        let Some(register) = cells.0.get_mut((hash >> (u32::BITS - REGISTER_BITS)) as usize) else {
             return false;
         };
         let before = u32::from(*register);
@@ -131,6 +138,23 @@ const EXACT_MAX: u8 = DISTINCT_EXACT_MAX as u8;
 mod tests {
     use super::*;
 
+    /// A count with its cells.
+    struct Counted(DistinctCount, Cells);
+
+    impl Counted {
+        fn new() -> Self {
+            Self(DistinctCount::NONE, Cells::default())
+        }
+
+        fn insert(&mut self, hash: u32) -> bool {
+            self.0.insert(&mut self.1, hash)
+        }
+
+        fn estimate(&self) -> u32 {
+            self.0.estimate()
+        }
+    }
+
     fn spread(value: u32) -> u32 {
         let mut x = u64::from(value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -140,7 +164,7 @@ mod tests {
 
     #[test]
     fn few_values_are_counted_exactly_and_once() {
-        let mut count = DistinctCount::new();
+        let mut count = Counted::new();
         for value in 0..32 {
             assert!(count.insert(spread(value)));
             assert!(!count.insert(spread(value / 2)));
@@ -151,7 +175,7 @@ mod tests {
     #[test]
     fn many_values_are_counted_within_four_standard_errors() {
         for total in [33, 50, 100, 300, 320, 340, 1_000, 10_000, 1_000_000] {
-            let mut count = DistinctCount::new();
+            let mut count = Counted::new();
             for value in 0..total {
                 count.insert(spread(value ^ 0x55aa));
                 count.insert(spread((value / 3) ^ 0x55aa));

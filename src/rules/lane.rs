@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ptr;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind, StartKind, packed};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, MatchKind, StartKind, packed};
 
 use super::condition::{Condition, FlagsTest};
 use super::intervals::Intervals;
@@ -398,23 +398,22 @@ impl Search {
         Ok(Self { any, automaton, owners })
     }
 
-    /// Whether any pattern stands in the payload; true also where that can't be told for less than finding them.
-    fn may_hold(&self, payload: &[u8], lowered: &mut Vec<u8>) -> bool {
-        let Some(any) = &self.any else { return true };
+    /// From where on patterns can stand in the payload; the whole of it where that can't be told for less than finding them. `None` where
+    /// there is none.
+    fn first_place(&self, payload: &[u8], lowered: &mut Vec<u8>) -> Option<usize> {
+        let Some(any) = &self.any else { return Some(0) };
         lowered.clear();
         lowered.extend(payload.iter().map(u8::to_ascii_lowercase));
-        any.iter().any(|searcher| searcher.find(&*lowered).is_some())
+        any.iter().filter_map(|searcher| searcher.find(&*lowered)).map(|found| found.start()).min()
     }
 
     /// Proposes the rules whose pattern stands in the payload. Every hit is looked at, up to a bound that only a rule set with
     /// many short patterns inside each other can reach.
     fn propose(&self, payload: &[u8], scratch: &mut Scratch) {
         scratch.begin_search(self.owners.len(), payload.len());
-        if !self.may_hold(payload, scratch.lowered()) {
-            return;
-        }
+        let Some(first) = self.first_place(payload, scratch.lowered()) else { return };
         let most = HITS_LEAST + HITS_PER_BYTE * payload.len();
-        let mut hits = self.automaton.find_overlapping_iter(payload);
+        let mut hits = self.automaton.find_overlapping_iter(Input::new(payload).range(first..));
         for hit in hits.by_ref().take(most) {
             let pattern = hit.pattern().as_usize();
             if scratch.is_first_hit(pattern) {

@@ -40,6 +40,7 @@ mod lane;
 mod number;
 mod parse;
 mod payload;
+mod place;
 mod report;
 mod rule;
 mod ruleset;
@@ -52,12 +53,13 @@ mod tests;
 pub use class::{ATTACK_CLASSES, AttackClass, risk_of_priority};
 pub use condition::Direction;
 pub use distinct::{DISTINCT_EXACT_MAX, DISTINCT_STANDARD_ERROR};
+pub use place::{Counter, Place, Sighting};
 pub use report::{LoadReport, Refusal, RefusalKind};
 pub use rule::{Counting, Distinct, Reference, Rule, Threshold, ThresholdKind, Track};
 pub use ruleset::{
     InspectionCounters, PAYLOAD_BYTES_MAX, RULE_BYTES_MAX, RULES_MAX, RuleSet, RuleText, Scratch,
 };
-pub use thresholds::{Fired, Place, Sighting, THRESHOLD_ENTRY_BYTES, ThresholdTable};
+pub use thresholds::{Fired, THRESHOLD_ENTRY_BYTES, ThresholdTable};
 pub use variables::Variables;
 
 /// The rules that the sensor uses when no other file is named.

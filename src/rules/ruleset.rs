@@ -5,10 +5,11 @@ use std::fmt::{self, Write as _};
 
 use sha2::{Digest as _, Sha256};
 
-use super::condition::{Condition, Protocol};
+use super::condition::{Condition, Protocol, Settled};
 use super::lane::{Lane, Member, pattern, payload_least};
 use super::parse::{self, ParsedRule};
 use super::payload::{Budget, Content, chains, holds};
+use super::place::Counter;
 use super::report::{LoadReport, Refusal, RefusalKind};
 use super::rule::Rule;
 use super::variables::Variables;
@@ -41,8 +42,8 @@ pub struct RuleText<'a> {
 pub struct RuleSet {
     rules: Vec<Rule>,
     programs: Vec<Program>,
-    /// Which of them count their matches before they fire.
-    counts: Vec<bool>,
+    /// How those count that count their matches before they fire.
+    counters: Vec<Option<Counter>>,
     lanes: Lanes,
     hash: [u8; 32],
     refused: usize,
@@ -59,6 +60,8 @@ impl fmt::Debug for RuleSet {
 #[derive(Debug)]
 struct Program {
     condition: Condition,
+    /// What of the condition is known to hold by the way that led here.
+    settled: Settled,
     chains: Vec<Vec<Content>>,
 }
 
@@ -96,14 +99,17 @@ impl RuleSet {
         let (rules, programs) = parsed
             .into_iter()
             .map(|parsed| {
-                let program =
-                    Program { condition: parsed.condition, chains: chains(parsed.contents) };
+                let is_searched = pattern(&parsed.contents, parsed.fast_pattern).is_some();
+                let settled = parsed.condition.settled(is_searched);
+                let chains = chains(parsed.contents);
+                let program = Program { condition: parsed.condition, settled, chains };
                 (parsed.rule, program)
             })
             .unzip();
         let rules: Vec<Rule> = rules;
-        let counts = rules.iter().map(|rule| rule.threshold.is_some()).collect();
-        Self { rules, programs, counts, lanes, hash, refused: 0 }
+        let counter = |rule: &Rule| Some(Counter::new(rule.sid, rule.threshold?));
+        let counters = rules.iter().map(counter).collect();
+        Self { rules, programs, counters, lanes, hash, refused: 0 }
     }
 
     /// Writes into `findings` the rules that the packet matches, those of highest risk first; behind them rules that
@@ -118,15 +124,17 @@ impl RuleSet {
         if scratch.candidates.is_empty() {
             return;
         }
-        scratch.candidates.sort_unstable();
-        scratch.candidates.dedup();
+        if !scratch.candidates.is_sorted_by(|a, b| a < b) {
+            scratch.candidates.sort_unstable();
+            scratch.candidates.dedup();
+        }
         let mut budget = Budget::for_payload(payload.len());
         scratch.counters.candidates += scratch.candidates.len() as u64;
         // Rules that fire by themselves take their places first: one that merely counts may not fire at all.
         for counts in [false, true] {
             for &index in &scratch.candidates {
                 let place = usize::from(index);
-                if self.counts.get(place) == Some(&counts)
+                if self.counter(index).is_some() == counts
                     && let Some(program) = self.programs.get(place)
                     && program.matches(packet, payload, &mut budget)
                 {
@@ -149,6 +157,12 @@ impl RuleSet {
     #[must_use]
     pub fn rule(&self, index: u16) -> Option<&Rule> {
         self.rules.get(usize::from(index))
+    }
+
+    /// How the rule with that index counts its matches before it fires; `None` where each fires.
+    #[must_use]
+    pub fn counter(&self, index: u16) -> Option<&Counter> {
+        self.counters.get(usize::from(index))?.as_ref()
     }
 
     /// All rules, by index: highest risk first, lower sid first among equals.
@@ -179,7 +193,7 @@ impl RuleSet {
 
 impl Program {
     fn matches(&self, packet: &Packet<'_>, payload: &[u8], budget: &mut Budget) -> bool {
-        self.condition.holds(packet)
+        self.condition.rest_holds(packet, self.settled)
             && self.chains.iter().all(|chain| holds(chain, payload, 0, budget))
     }
 }

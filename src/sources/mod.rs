@@ -35,8 +35,17 @@ pub trait Resident: Clone + Default {
     /// What would be lost with it.
     fn worth(&self) -> Worth;
 
-    /// How many of its first bytes a packet touches: what is fetched before it is wanted.
+    /// Makes it that of a source that has sent nothing. What is left of the one before need not be wiped, as long as nothing tells it
+    /// from the default.
+    fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    /// How many of its first bytes a packet touches where there is no evidence: what is fetched before it is wanted.
     const HOT_BYTES: usize = size_of::<Self>();
+
+    /// How many of its first bytes the first packet touches.
+    const FIRST_BYTES: usize = Self::HOT_BYTES;
 }
 
 /// What a source is worth, least first.
@@ -82,7 +91,8 @@ impl<S: Resident> Table<S> {
         Self { shards: (0..SHARDS).map(build).collect(), misdirected: SourceCounters::default() }
     }
 
-    /// Lets `observe` add a packet of the source `key`, whose hash is `hash`, at `time`; see [`Shard::visit`].
+    /// Lets `observe` add a packet of the source `key`, whose hash is `hash`, at `time`; a source whose first it is is worth `if_first`. See
+    /// [`Shard::visit`].
     ///
     /// A source of another worker's shard is measured as a newcomer for whom there is no room, and counted as denied.
     pub fn visit<R>(
@@ -90,10 +100,11 @@ impl<S: Resident> Table<S> {
         key: &SourceKey,
         hash: u64,
         time: Timestamp,
+        if_first: Worth,
         observe: impl FnOnce(&mut S) -> R,
     ) -> R {
         match self.shards.get_mut(usize::from(shard_of(hash))) {
-            Some(Some(shard)) => shard.visit(key, hash, time, observe),
+            Some(Some(shard)) => shard.visit(key, hash, time, if_first, observe),
             _ => {
                 self.misdirected.denied = self.misdirected.denied.saturating_add(1);
                 observe(&mut S::default())

@@ -20,6 +20,8 @@ pub struct Shard<S> {
     sets: Vec<Ways>,
     /// `WAYS` slots to a set, in the order of its ways.
     slots: Vec<Slot<S>>,
+    /// Where a newcomer is measured for whom there is no room.
+    aside: S,
     idle_nanos: i64,
     counters: SourceCounters,
 }
@@ -36,12 +38,14 @@ impl<S: Resident> Shard<S> {
         Self {
             sets: repeat_with(|| black_box(Ways([Way::FREE; WAYS]))).take(sets).collect(),
             slots: repeat_with(empty_slot).take(sets * WAYS).collect(),
+            aside: S::default(),
             idle_nanos: idle_nanos.max(0),
             counters: SourceCounters::default(),
         }
     }
 
-    /// Lets `observe` add a packet, stated to be of `time`, to the source `key`, whose hash is `hash`.
+    /// Lets `observe` add a packet, stated to be of `time`, to the source `key`, whose hash is `hash`; `if_first` is what the
+    /// source is worth if this is its first packet.
     ///
     /// * A source that is here goes on, or begins anew if it was silent for more than the idle time.
     /// * A newcomer gets a free place, else that of a session that has ended, else that of the least worth:
@@ -56,6 +60,7 @@ impl<S: Resident> Shard<S> {
         key: &SourceKey,
         hash: u64,
         time: Timestamp,
+        if_first: Worth,
         observe: impl FnOnce(&mut S) -> R,
     ) -> R {
         let tag = tag_of(hash);
@@ -64,32 +69,30 @@ impl<S: Resident> Shard<S> {
         let (Some(Ways(ways)), Some(slots)) = (self.sets.get_mut(set), slots.get_mut(set)) else {
             // Cannot happen: `set_of` stays below the number of sets.
             self.counters.denied += 1;
-            return observe(&mut S::default());
+            return observe_anew(&mut self.aside, observe);
         };
         for (way, slot) in ways.iter_mut().zip(slots.iter_mut()) {
             if way.may_hold(tag) && slot.key == *key {
                 if time.nanos_since(slot.state.last_seen()) > self.idle_nanos {
-                    slot.state = S::default();
+                    slot.state.forget();
                     self.counters.expired += 1;
                     self.counters.inserted += 1;
                 }
                 let answer = observe(&mut slot.state);
-                *way = Way::holding(tag, &slot.state);
+                *way = Way::holding(tag, slot.state.worth(), slot.state.last_seen());
                 return answer;
             }
         }
 
-        let mut state = S::default();
-        let answer = observe(&mut state);
-        let newcomer = Way::holding(tag, &state);
+        let newcomer = Way::holding(tag, if_first, time);
         let room = Room::among(ways, newcomer, self.idle_nanos);
         self.counters.note(room);
-        if let Some(place) = room.place()
-            && let (Some(way), Some(slot)) = (ways.get_mut(place), slots.get_mut(place))
-        {
-            *way = newcomer;
-            *slot = Slot { key: *key, state };
-        }
+        let place = room.place().and_then(|at| Some((ways.get_mut(at)?, slots.get_mut(at)?)));
+        let Some((way, slot)) = place else { return observe_anew(&mut self.aside, observe) };
+        *way = newcomer;
+        slot.key = *key;
+        let answer = observe_anew(&mut slot.state, observe);
+        debug_assert_eq!(newcomer, Way::holding(tag, slot.state.worth(), slot.state.last_seen()));
         answer
     }
 
@@ -100,15 +103,25 @@ impl<S: Resident> Shard<S> {
         }
     }
 
-    /// Asks for the slot where the source with this hash most likely lies, if it is here: that stands in its set. Nothing is asked for
-    /// for a newcomer: its slot is only written, and for that the processor does not wait.
+    /// Asks for the slot where the source with this hash most likely lies, if it is here: that stands in its set. If it is not, for what a
+    /// first packet will write where it most likely goes.
     pub(super) fn prefetch_slot(&self, hash: u64) {
         let set = self.set_of(hash);
         let (slots, _) = self.slots.as_chunks::<WAYS>();
         let (Some(Ways(ways)), Some(slots)) = (self.sets.get(set), slots.get(set)) else { return };
         let tag = tag_of(hash);
-        if let Some((_, slot)) = ways.iter().zip(slots).find(|(way, _)| way.may_hold(tag)) {
-            prefetch(slot, offset_of!(Slot<S>, state) + S::HOT_BYTES);
+        if let Some((way, slot)) = ways.iter().zip(slots).find(|(way, _)| way.may_hold(tag)) {
+            // Lengths that the compiler knows: the lines are asked for one after the other, without a loop.
+            return if way.worth() >= Worth::Suspect as u64 {
+                prefetch(slot, size_of::<Slot<S>>());
+            } else {
+                prefetch(slot, offset_of!(Slot<S>, state) + S::HOT_BYTES);
+            };
+        }
+        // Free ones are the least.
+        let least = ways.iter().zip(slots).min_by_key(|(way, _)| way.worth_then_time());
+        if let Some((_, slot)) = least {
+            prefetch(slot, offset_of!(Slot<S>, state) + S::FIRST_BYTES);
         }
     }
 
@@ -130,6 +143,11 @@ impl<S: Resident> Shard<S> {
         let scaled = (u64::from(u32::from_be_bytes([a, b, c, d])) * self.sets.len() as u64) >> 32;
         usize::try_from(scaled).unwrap_or(usize::MAX)
     }
+}
+
+fn observe_anew<S: Resident, R>(state: &mut S, observe: impl FnOnce(&mut S) -> R) -> R {
+    state.forget();
+    observe(state)
 }
 
 /// A set may be named by 32 bits of the hash.
@@ -168,11 +186,10 @@ impl Way {
     const WORTH_SHIFT: u32 = 44;
     const TICK_SHIFT: u32 = 20;
 
-    fn holding<S: Resident>(tag: u16, state: &S) -> Self {
+    const fn holding(tag: u16, worth: Worth, last_seen: Timestamp) -> Self {
         // With the sign bit flipped, signed time in order is unsigned time in order.
-        let ticks = (state.last_seen().as_nanos().cast_unsigned() ^ 1 << 63) >> Self::TICK_SHIFT;
-        let worth = state.worth() as u64;
-        Self(u64::from(tag) << Self::TAG_SHIFT | worth << Self::WORTH_SHIFT | ticks)
+        let ticks = (last_seen.as_nanos().cast_unsigned() ^ 1 << 63) >> Self::TICK_SHIFT;
+        Self((tag as u64) << Self::TAG_SHIFT | (worth as u64) << Self::WORTH_SHIFT | ticks)
     }
 
     const fn is_free(self) -> bool {
@@ -201,12 +218,10 @@ impl Way {
         const PASSING: u64 = Worth::Passing as u64;
         const RETURNED: u64 = Worth::Returned as u64;
         const SUSPECT: u64 = Worth::Suspect as u64;
-        match self.worth() {
-            PASSING => true,
-            RETURNED => quiet,
-            SUSPECT => newcomer.worth() >= SUSPECT,
-            _ => false,
-        }
+        let worth = self.worth();
+        worth == PASSING
+            || (worth == RETURNED && quiet)
+            || (worth == SUSPECT && newcomer.worth() >= SUSPECT)
     }
 
     /// Two moments this many ticks apart are more than `nanos` apart, wherever in their ticks they lie.
@@ -228,34 +243,44 @@ enum Room {
     Denied,
 }
 
+/// The ranks of places, the first to be taken first.
+const FREE: u64 = 0;
+const ENDED: u64 = 1;
+const GIVEN: u64 = 2;
+const DENIED: u64 = 3;
+
 impl Room {
     /// Where `newcomer`, seen now, may go among `ways`.
     fn among(ways: &[Way; WAYS], newcomer: Way, idle_nanos: i64) -> Self {
         let ended_ticks = Way::ticks_surely_above(idle_nanos);
         let quiet_ticks = Way::ticks_surely_above(QUIET_NANOS);
-        let mut ended: Option<(Way, usize)> = None;
-        let mut least: Option<(Way, usize)> = None;
-        for (place, way) in ways.iter().copied().enumerate() {
-            if way.is_free() {
-                return Self::Free(place);
-            }
+        // Who goes first: the first one of the lowest rank, and among these of the least worth, and the longest silent.
+        let rank = |way: Way| {
             let silent_ticks = newcomer.ticks().saturating_sub(way.ticks());
-            let candidate = if silent_ticks >= ended_ticks {
-                &mut ended
+            let rank = if way.is_free() {
+                FREE
+            } else if silent_ticks >= ended_ticks {
+                ENDED
             } else if way.yields_to(newcomer, silent_ticks >= quiet_ticks) {
-                &mut least
+                GIVEN
             } else {
-                continue;
+                DENIED
             };
-            let rank = |way: Way| way.worth_then_time();
-            if candidate.is_none_or(|(other, _)| rank(way) < rank(other)) {
-                *candidate = Some((way, place));
+            rank << Way::TAG_SHIFT | way.worth_then_time()
+        };
+        let mut first = (DENIED << Way::TAG_SHIFT, 0);
+        for (place, way) in ways.iter().enumerate() {
+            let rank = rank(*way);
+            if rank < first.0 {
+                first = (rank, place);
             }
         }
-        match (ended, least) {
-            (Some((_, place)), _) => Self::Ended(place),
-            (None, Some((_, place))) => Self::Given(place),
-            (None, None) => Self::Denied,
+        let (rank, place) = first;
+        match rank >> Way::TAG_SHIFT {
+            FREE => Self::Free(place),
+            ENDED => Self::Ended(place),
+            GIVEN => Self::Given(place),
+            _ => Self::Denied,
         }
     }
 

@@ -49,6 +49,10 @@ fn key_of(source: u32) -> (SourceKey, u64) {
     KEYER.key_of(Address::v4(source.to_be_bytes()), 0)
 }
 
+fn worth_if_first(packet: Packet) -> Worth {
+    if packet.bad { Worth::Suspect } else { Worth::Passing }
+}
+
 fn note(packet: Packet) -> impl FnOnce(&mut Visitor) -> u64 {
     move |visitor| {
         let stated = Timestamp::from_nanos(packet.nanos);
@@ -62,7 +66,13 @@ fn note(packet: Packet) -> impl FnOnce(&mut Visitor) -> u64 {
 /// Shows a packet to a shard: how many of its session's packets were seen, this one among them.
 fn see(shard: &mut Shard<Visitor>, packet: Packet) -> u64 {
     let (key, hash) = key_of(packet.source);
-    shard.visit(&key, hash, Timestamp::from_nanos(packet.nanos), note(packet))
+    shard.visit(
+        &key,
+        hash,
+        Timestamp::from_nanos(packet.nanos),
+        worth_if_first(packet),
+        note(packet),
+    )
 }
 
 /// A shard with a single set: any eight sources fill it.
@@ -200,8 +210,8 @@ fn a_source_of_another_workers_shard_is_denied() {
     let mut table = Table::new(params, 0, 64);
     let (key, hash) = (0..).map(key_of).find(|&(_, hash)| shard_of(hash) == 1).unwrap();
     let now = Timestamp::EPOCH;
-    assert_eq!(table.visit(&key, hash, now, note(at(0, 0))), 1);
-    assert_eq!(table.visit(&key, hash, now, note(at(0, 0))), 1);
+    assert_eq!(table.visit(&key, hash, now, Worth::Passing, note(at(0, 0))), 1);
+    assert_eq!(table.visit(&key, hash, now, Worth::Passing, note(at(0, 0))), 1);
     assert_eq!(table.counters(), SourceCounters { denied: 2, ..SourceCounters::default() });
 }
 
@@ -210,7 +220,7 @@ fn warming_is_for_any_hash_and_changes_nothing() {
     let params = TableParams { sources: 600, idle_nanos: IDLE };
     let mut table = Table::<Visitor>::new(params, 0, 2);
     let (key, hash) = (0..).map(key_of).find(|&(_, hash)| shard_of(hash) == 2).unwrap();
-    table.visit(&key, hash, Timestamp::EPOCH, note(at(0, 0)));
+    table.visit(&key, hash, Timestamp::EPOCH, Worth::Passing, note(at(0, 0)));
     let before = table.counters();
     table.prefetch(&[hash, 0, 1 << 58, u64::MAX]);
     assert_eq!(table.counters(), before);
@@ -260,7 +270,7 @@ proptest! {
             let seen: Vec<u64> = packets.iter().map(|&packet| {
                 let (key, hash) = key_of(packet.source);
                 let owner = usize::from(shard_of(hash)) % workers;
-                tables[owner].visit(&key, hash, Timestamp::from_nanos(packet.nanos), note(packet))
+                tables[owner].visit(&key, hash, Timestamp::from_nanos(packet.nanos), worth_if_first(packet), note(packet))
             }).collect();
             let counters = tables.iter().map(Table::counters);
             (seen, counters.fold(SourceCounters::default(), SourceCounters::plus))

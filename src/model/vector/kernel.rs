@@ -60,10 +60,11 @@ pub(super) fn sum_rows<I: Instructions, const VECTORS: usize, const ROWS: usize>
 ) {
     *sums = [0; ROWS];
     let mut ranks = [[Bytes([0; ROWS]); 2 * COLUMNS]; BLOCKS_PER_BUNDLE];
+    let mut codes = [Bytes([0; ROWS]); TREES_TOGETHER];
     for bundle in &forest.bundles {
         rank(instructions, bundle, rows, &mut ranks);
         for (block, ranks) in bundle.blocks.iter().zip(&ranks) {
-            sum_block::<I, VECTORS, ROWS>(instructions, block, ranks, sums);
+            sum_block::<I, VECTORS, ROWS>(instructions, block, ranks, &mut codes, sums);
         }
     }
 }
@@ -103,13 +104,16 @@ fn search<I: Instructions>(
     column: &Column,
     value: f32,
 ) -> [u8; BLOCKS_PER_BUNDLE] {
-    let mut group = 0;
+    // Counts of a few cuts, which cannot wrap: checks would cost a sixth of the whole evaluation.
+    let mut group = 0_usize;
     for separators in &column.separators {
-        group += instructions.count_below(separators, value);
+        group = group.wrapping_add(instructions.count_below(separators, value));
     }
     let Some([first, second]) = column.cuts.get(group) else { return Default::default() };
-    let within = instructions.count_below(first, value) + instructions.count_below(second, value);
-    column.ranks.get(group * CUTS_APART + within).copied().unwrap_or_default()
+    let within = instructions.count_below(first, value);
+    let within = within.wrapping_add(instructions.count_below(second, value));
+    let rank = group.wrapping_mul(CUTS_APART).wrapping_add(within);
+    column.ranks.get(rank).copied().unwrap_or_default()
 }
 
 /// Adds the path lengths of a block's trees.
@@ -118,13 +122,13 @@ fn sum_block<I: Instructions, const VECTORS: usize, const ROWS: usize>(
     instructions: I,
     block: &Block,
     ranks: &[Bytes<ROWS>; 2 * COLUMNS],
+    codes: &mut [Bytes<ROWS>; TREES_TOGETHER],
     sums: &mut [u64; ROWS],
 ) {
-    let mut codes = [Bytes([0; ROWS]); TREES_TOGETHER];
     let mut aside = [[instructions.splat(0); VECTORS]; ASIDE];
     let mut begin = 0;
     for ends in block.ends.chunks(TREES_TOGETHER) {
-        for (&end, codes) in ends.iter().zip(&mut codes) {
+        for (&end, codes) in ends.iter().zip(&mut *codes) {
             let end = end as usize;
             let steps = block.steps.get(begin..end).unwrap_or_default();
             let last = climb::<I, VECTORS, ROWS>(instructions, steps, ranks, &mut aside);
