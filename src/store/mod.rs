@@ -15,10 +15,11 @@ mod audit;
 mod fold;
 mod location;
 mod migrations;
-pub mod minutes;
+
 pub mod postgres;
 mod printable;
 pub mod query;
+pub mod rollup;
 mod score;
 pub mod sqlite;
 pub mod writer;

@@ -100,9 +100,11 @@ impl Model {
                 ]);
                 self.rows_mut("event_rules").remove(&key);
             }
-            self.minute(row, -1);
+            self.spans(row, -1);
         }
-        self.rows_mut("event_minutes").retain(|_, row| row[3] != json!(0));
+        for sums in ["event_minutes", "event_hours"] {
+            self.rows_mut(sums).retain(|_, row| row[3] != json!(0));
+        }
         for name in ["sessions", "incidents"] {
             let at = table(name).at("recorded_at");
             self.rows_mut(name).retain(|_, row| !old(row, at));
@@ -181,31 +183,30 @@ impl Model {
             json!(shown(&event.reason)),
             json!(event.community_id.as_deref().map(shown)),
         ];
-        self.minute(&row, 1);
+        self.spans(&row, 1);
         assert!(self.insert("packet_logs", row), "the model was given a number twice");
     }
 
-    /// Adds a row of events to its minute, or takes it out.
-    fn minute(&mut self, row: &[Value], sign: i64) {
+    /// Adds a row of events to its minute and its hour, or takes it out.
+    fn spans(&mut self, row: &[Value], sign: i64) {
         let of = |column| row[table("packet_logs").at(column)].as_i64().expect("a number");
         let time = of("time");
         let bits = row[table("packet_logs").at("threat_score")].as_str().expect("bits");
         let score = f32::from_bits(u32::from_str_radix(bits, 16).expect("bits"));
         #[expect(clippy::cast_possible_truncation, reason = "a score is from 0 to 1")]
         let millionths = (f64::from(score) * 1e6).round() as i64;
-        let key = vec![
-            json!(time - time.rem_euclid(60_000_000)),
-            json!(of("verdict")),
-            json!(of("epoch")),
-        ];
+        let (verdict, epoch) = (of("verdict"), of("epoch"));
         let weight = of("weight");
         let added = [1, of("count"), of("alerts"), weight, weight * millionths];
-        let sums = self
-            .rows_mut("event_minutes")
-            .entry(table("event_minutes").key_of(&key))
-            .or_insert_with(|| [key, vec![json!(0); 5]].concat());
-        for (sum, added) in sums[3..].iter_mut().zip(added) {
-            *sum = json!(sum.as_i64().expect("a number") + sign * added);
+        for (name, micros) in [("event_minutes", 60_000_000), ("event_hours", 3_600_000_000)] {
+            let key = vec![json!(time - time.rem_euclid(micros)), json!(verdict), json!(epoch)];
+            let sums = self
+                .rows_mut(name)
+                .entry(table(name).key_of(&key))
+                .or_insert_with(|| [key, vec![json!(0); 5]].concat());
+            for (sum, added) in sums[3..].iter_mut().zip(added) {
+                *sum = json!(sum.as_i64().expect("a number") + sign * added);
+            }
         }
     }
 

@@ -42,7 +42,7 @@ pub(crate) enum Kind {
 
 use Kind::{Address, Double, Features, Flag, Integer, Moment, Rules, Single, Text};
 
-pub(crate) const TABLES: [Table; 12] = [
+pub(crate) const TABLES: [Table; 13] = [
     Table {
         name: "packet_logs",
         key: 3,
@@ -98,6 +98,20 @@ pub(crate) const TABLES: [Table; 12] = [
         key: 3,
         columns: &[
             ("minute", Moment),
+            ("verdict", Integer),
+            ("epoch", Integer),
+            ("events", Integer),
+            ("packets", Integer),
+            ("alerts", Integer),
+            ("weight", Integer),
+            ("score_micros", Integer),
+        ],
+    },
+    Table {
+        name: "event_hours",
+        key: 3,
+        columns: &[
+            ("hour", Moment),
             ("verdict", Integer),
             ("epoch", Integer),
             ("events", Integer),
@@ -275,7 +289,7 @@ pub(crate) const TABLES: [Table; 12] = [
 
 /// The table of that name.
 pub(crate) fn table(name: &str) -> &'static Table {
-    static ALL: [Table; 12] = TABLES;
+    static ALL: [Table; 13] = TABLES;
     ALL.iter().find(|table| table.name == name).expect("there is such a table")
 }
 

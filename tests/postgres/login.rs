@@ -39,9 +39,33 @@ fn two_migrations_at_once_make_one_schema() {
 }
 
 #[test]
+fn sums_by_hour_are_made_of_those_by_minute_that_are_there() {
+    let database = Cluster::shared().database("older");
+    database.psql(include_str!("../../migrations/postgres/V1__events.sql"));
+    database.psql(
+        "CREATE TABLE schema_versions (version integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now());
+         INSERT INTO schema_versions VALUES (1, 'events');
+         INSERT INTO event_minutes SELECT '2026-09-22 11:30Z'::timestamptz + i % 50 * interval '2 minutes', i % 4, i / 200, 1, i, i, i, i
+         FROM generate_series(0, 399) AS n (i);
+         INSERT INTO event_minutes VALUES ('1677-09-21 00:13:00Z', 0, 7, 1, 1, 1, 1, 1), ('1969-12-31 23:59:00Z', 0, 7, 1, 1, 1, 1, 1)",
+    );
+    assert_eq!(store::migrate(&location(&database.url())).unwrap(), 1);
+    let columns =
+        "verdict, epoch, sum(events), sum(packets), sum(alerts), sum(weight), sum(score_micros)";
+    let hours = format!(
+        "SELECT greatest(date_trunc('hour', minute), '1677-09-21 01:00:00Z') AS hour, {columns} FROM event_minutes GROUP BY 1, 2, 3"
+    );
+    let kept = format!("SELECT hour, {columns} FROM event_hours GROUP BY 1, 2, 3");
+    database.psql(&format!("ALTER DATABASE {} SET TimeZone = 'UTC'", database.name));
+    assert_eq!(database.psql(&format!("({hours}) EXCEPT ({kept})")), "");
+    assert_eq!(database.psql(&format!("({kept}) EXCEPT ({hours})")), "");
+    assert_eq!(database.psql("SELECT count(*) FROM event_hours WHERE hour < '1970-01-01'"), "2");
+}
+
+#[test]
 fn another_schema_is_left_alone() {
     let database = migrated("versions");
-    database.psql("UPDATE schema_versions SET version = 99");
+    database.psql("UPDATE schema_versions SET version = 99 WHERE version = (SELECT max(version) FROM schema_versions)");
     let place = location(&database.url());
     for refused in [open(&database.url()).err(), store::migrate(&place).err()] {
         let error = refused.unwrap();

@@ -35,6 +35,11 @@ fn assert_derived(database: &Database<'_>) {
          sum(alerts)::bigint AS alerts, sum(weight)::bigint AS weight, \
          sum(weight * floor(threat_score::float8 * 1000000 + 0.5)::bigint)::bigint AS score_micros \
          FROM packet_logs GROUP BY 1, 2, 3";
+    // Time zones are of no account here: the session's is UTC.
+    let hours = minutes.replace(
+        "date_trunc('minute', time), '1677-09-21 00:13:00Z') AS minute",
+        "date_trunc('hour', time), '1677-09-21 01:00:00Z') AS hour",
+    );
     let rules = "SELECT DISTINCT unnest(rules) AS rule, time, epoch, number FROM packet_logs";
     let runs = "SELECT epoch, sum(batches)::bigint AS batches, sum(rows)::bigint AS rows, sum(packets)::bigint AS packets, \
          sum(alerts)::bigint AS alerts, sum(quarantined_rows)::bigint AS quarantined_rows FROM ledger GROUP BY 1";
@@ -43,6 +48,11 @@ fn assert_derived(database: &Database<'_>) {
             "event_minutes",
             "epoch, minute, verdict, events, packets, alerts, weight, score_micros",
             minutes,
+        ),
+        (
+            "event_hours",
+            "epoch, hour, verdict, events, packets, alerts, weight, score_micros",
+            &*hours,
         ),
         ("event_rules", "rule, time, epoch, number", rules),
         ("epochs", "epoch, batches, rows, packets, alerts, quarantined_rows", runs),

@@ -49,7 +49,8 @@ fn measure(what: &str, rules: &[u32]) {
     }
     let (mut commits, mut copies) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let empty = "TRUNCATE packet_logs, event_rules, event_minutes, epochs, ingest_batches";
+        let empty =
+            "TRUNCATE packet_logs, event_rules, event_minutes, event_hours, epochs, ingest_batches";
         database.psql(empty);
         let began = Instant::now();
         for batch in &batches {

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use phantomnet::address::Address;
 use phantomnet::event::{Epoch, Event, Incident, ProfileChange, Session};
-use phantomnet::store::minutes::MinuteSums;
 use phantomnet::store::query::Queries;
+use phantomnet::store::rollup::SpanSums;
 use phantomnet::store::{Location, migrate};
 use phantomnet::time::Timestamp;
 use tokio::runtime::Runtime;
@@ -105,20 +105,25 @@ impl Filled {
                 )
                 .unwrap();
             }
-            for sums in MinuteSums::of([event]) {
+            let spans = SpanSums::of([event]);
+            for (rollup, sums) in
+                spans.iter().flat_map(|(rollup, all)| all.iter().map(move |one| (rollup, one)))
+            {
                 writeln!(
                     sql,
-                    "INSERT INTO event_minutes AS m (epoch, minute, verdict, events, packets, alerts, weight, score_micros) VALUES ({}, {}, {}, {}, {}, {}, {}, {}) \
-                     ON CONFLICT (minute, verdict, epoch) DO UPDATE SET events = m.events + excluded.events, packets = m.packets + excluded.packets, \
+                    "INSERT INTO {table} AS m (epoch, {start}, verdict, events, packets, alerts, weight, score_micros) VALUES ({}, {}, {}, {}, {}, {}, {}, {}) \
+                     ON CONFLICT ({start}, verdict, epoch) DO UPDATE SET events = m.events + excluded.events, packets = m.packets + excluded.packets, \
                      alerts = m.alerts + excluded.alerts, weight = m.weight + excluded.weight, score_micros = m.score_micros + excluded.score_micros;",
                     epoch.stored(),
-                    time(dialect, sums.minute),
+                    time(dialect, sums.start),
                     sums.level as u8,
                     sums.events,
                     sums.packets,
                     sums.alerts,
                     sums.weight,
                     sums.score_micros,
+                    table = rollup.table(),
+                    start = rollup.column(),
                 )
                 .unwrap();
             }
@@ -221,6 +226,20 @@ impl Filled {
 /// A runtime for one thread.
 pub(crate) fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// Runs statements on a server one after the other, each in a transaction of its own.
+pub(crate) fn execute(url: &str, statements: &str) {
+    runtime().block_on(async {
+        let (client, connection) =
+            tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+        let task = tokio::spawn(connection);
+        for statement in statements.split(';').filter(|one| !one.trim().is_empty()) {
+            client.batch_execute(statement).await.unwrap();
+        }
+        drop(client);
+        task.await.unwrap().unwrap();
+    });
 }
 
 const EVENT_COLUMNS: &str = "time, last_time, recorded_at, epoch, number, packet, count, alerts, weight, bytes, detection, \

@@ -47,13 +47,13 @@ fn a_store_may_come_later_go_and_come_again() {
 fn make_endless(store: &Filled) {
     store.execute(match store {
         Filled::Sqlite { .. } => {
-            "DROP TABLE event_minutes;
-             CREATE VIEW event_minutes AS WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
-             SELECT i AS minute, 0 AS verdict, 1 AS epoch, 1 AS events, 1 AS packets, 0 AS alerts, 1 AS weight, 0 AS score_micros FROM n;"
+            "DROP TABLE event_hours;
+             CREATE VIEW event_hours AS WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
+             SELECT i AS hour, 0 AS verdict, 1 AS epoch, 1 AS events, 1 AS packets, 0 AS alerts, 1 AS weight, 0 AS score_micros FROM n;"
         }
         Filled::Postgres(_) => {
-            "DROP TABLE event_minutes;
-             CREATE VIEW event_minutes AS SELECT now() AS minute, 0::smallint AS verdict, 1::bigint AS epoch, 1::bigint AS events,
+            "DROP TABLE event_hours;
+             CREATE VIEW event_hours AS SELECT now() AS hour, 0::smallint AS verdict, 1::bigint AS epoch, 1::bigint AS events,
              1::bigint AS packets, 0::bigint AS alerts, 1::bigint AS weight, 0::bigint AS score_micros FROM pg_sleep(60);"
         }
     });

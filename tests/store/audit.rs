@@ -205,6 +205,7 @@ fn a_changed_marker_is_found() {
 fn changed_sums_are_found() {
     for (tampering, words) in [
         ("UPDATE event_minutes SET packets = packets + 1", "the sums by minute"),
+        ("UPDATE event_hours SET packets = packets + 1", "the sums by hour"),
         ("UPDATE epochs SET rows = rows + 1", "rows: epochs"),
         (
             "UPDATE ingest_batches SET packets = packets + 1 WHERE batch_no = 1",

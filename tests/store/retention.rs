@@ -47,7 +47,8 @@ fn what_is_too_old_goes_and_is_counted() {
         let (rows, packets) = model.prune(now.plus_nanos(-7 * DAY_NANOS));
         assert_eq!((done.pruned_rows, done.pruned_packets), (rows, packets), "{}", place.name());
         assert_eq!(rows, 6 * 200);
-        let kept = ["packet_logs", "event_rules", "event_minutes", "sessions", "incidents"];
+        let kept =
+            ["packet_logs", "event_rules", "event_minutes", "event_hours", "sessions", "incidents"];
         place.assert_holds(&model, &[&kept[..], &["epochs"]].concat());
         let report = audit(&place.location()).unwrap();
         assert!(report.is_clean(), "{}: {}", place.name(), report.render());

@@ -91,7 +91,7 @@ fn a_damaged_file_is_refused_and_left_as_it_is() {
 fn a_newer_schema_is_refused_with_both_versions() {
     let place = Place::sqlite();
     drop(place.open());
-    place.tamper("UPDATE schema_versions SET version = 99");
+    place.tamper("UPDATE schema_versions SET version = 99 WHERE version = (SELECT max(version) FROM schema_versions)");
     let said = SqliteStore::open(&place.file(), FOR_EVER).unwrap_err().to_string();
     assert!(said.contains("99") && said.contains(&SCHEMA_VERSION.to_string()), "{said}");
     assert!(matches!(audit(&place.location()), Err(StoreError::Schema { found: 99, .. })));

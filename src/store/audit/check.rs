@@ -128,7 +128,7 @@ struct Checking<'a> {
 impl Checking<'_> {
     /// Nothing but what was committed is there, and all of it, or it is counted where it went.
     fn committed_rows(&mut self) {
-        let Facts { rows, pruned, ledger, minutes, .. } = self.facts;
+        let Facts { rows, pruned, ledger, minutes, hours, .. } = self.facts;
         let mut there = rows.all;
         there += self.quarantined;
         there += *pruned;
@@ -140,6 +140,7 @@ impl Checking<'_> {
             ledger.quarantined,
         );
         self.equal("the sums by minute", *minutes, "the rows", rows.all);
+        self.equal("the sums by hour", *hours, "the rows", rows.all);
     }
 
     fn ledger(&mut self) {

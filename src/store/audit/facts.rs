@@ -58,6 +58,8 @@ pub(super) struct Facts {
     pub(super) pruned_upto: u64,
     /// The sums of `event_minutes`.
     pub(super) minutes: Sums,
+    /// The sums of `event_hours`.
+    pub(super) hours: Sums,
 }
 
 /// What `epochs` says.

@@ -52,14 +52,15 @@ pub(super) fn read(config: &PostgresConfig) -> Result<Vec<Facts>, StoreError> {
 async fn read_all(transaction: &Transaction<'_>) -> Result<Vec<Facts>, Error> {
     let ledgers = by_epoch(transaction, LEDGERS, ledger).await?;
     let minutes = by_epoch(transaction, MINUTES, |row| sums(row, 1)).await?;
+    let hours = by_epoch(transaction, HOURS, |row| sums(row, 1)).await?;
     let mut epochs: BTreeSet<i64> = ledgers.keys().chain(minutes.keys()).copied().collect();
     epochs.extend(by_epoch(transaction, EPOCHS, |_row| ()).await?.into_keys());
     let mut facts = Vec::new();
     for epoch in epochs.into_iter().filter_map(Epoch::from_stored) {
         let stored = epoch.stored();
         let ledger = ledgers.get(&stored).copied().unwrap_or_default();
-        let minutes = minutes.get(&stored).copied().unwrap_or_default();
-        facts.push(read_epoch(transaction, epoch, ledger, minutes).await?);
+        let spans = [&minutes, &hours].map(|of| of.get(&stored).copied().unwrap_or_default());
+        facts.push(read_epoch(transaction, epoch, ledger, spans).await?);
     }
     Ok(facts)
 }
@@ -78,7 +79,7 @@ async fn read_epoch(
     transaction: &Transaction<'_>,
     epoch: Epoch,
     ledger: Ledger,
-    minutes: Sums,
+    [minutes, hours]: [Sums; 2],
 ) -> Result<Facts, Error> {
     let stored = epoch.stored();
     let of_epoch: &[&(dyn ToSql + Sync)] = &[&stored];
@@ -114,6 +115,7 @@ async fn read_epoch(
         pruned: sums(&pruned, 0),
         pruned_upto: count(pruned.get(3)),
         minutes,
+        hours,
     })
 }
 
@@ -203,6 +205,8 @@ const THINNED: &str =
     "SELECT coalesce(sum(markers), 0)::bigint FROM folded_batches WHERE epoch = $1";
 
 const MINUTES: &str = "SELECT epoch, sum(events)::bigint, sum(packets)::bigint, sum(alerts)::bigint FROM event_minutes GROUP BY epoch";
+
+const HOURS: &str = "SELECT epoch, sum(events)::bigint, sum(packets)::bigint, sum(alerts)::bigint FROM event_hours GROUP BY epoch";
 
 /// A bucket holds the numbers above the threshold before it up to and with the one behind it.
 const BUCKETS: &str = "SELECT width_bucket(number - 1, $2::bigint[]) AS bucket, count(*), sum(count)::bigint, sum(alerts)::bigint \

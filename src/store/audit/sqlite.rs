@@ -30,6 +30,7 @@ fn read_all(connection: &mut Connection) -> Result<Vec<Facts>, Error> {
     let transaction = connection.transaction()?;
     let ledgers = by_epoch(&transaction, LEDGERS, ledger)?;
     let minutes = by_epoch(&transaction, MINUTES, |row| sums(row, 1))?;
+    let hours = by_epoch(&transaction, HOURS, |row| sums(row, 1))?;
     let mut epochs: BTreeSet<i64> = ledgers.keys().chain(minutes.keys()).copied().collect();
     epochs.extend(by_epoch(&transaction, EPOCHS, |_row| Ok(()))?.into_keys());
     let known = epochs.into_iter().filter_map(Epoch::from_stored);
@@ -37,8 +38,8 @@ fn read_all(connection: &mut Connection) -> Result<Vec<Facts>, Error> {
         .map(|epoch| {
             let stored = epoch.stored();
             let ledger = ledgers.get(&stored).copied().unwrap_or_default();
-            let minutes = minutes.get(&stored).copied().unwrap_or_default();
-            read_epoch(&transaction, epoch, ledger, minutes)
+            let spans = [&minutes, &hours].map(|of| of.get(&stored).copied().unwrap_or_default());
+            read_epoch(&transaction, epoch, ledger, spans)
         })
         .collect()
 }
@@ -58,7 +59,7 @@ fn read_epoch(
     connection: &Connection,
     epoch: Epoch,
     ledger: Ledger,
-    minutes: Sums,
+    [minutes, hours]: [Sums; 2],
 ) -> Result<Facts, Error> {
     let stored = epoch.stored();
     let markers = markers(connection, stored)?;
@@ -81,6 +82,7 @@ fn read_epoch(
         pruned,
         pruned_upto,
         minutes,
+        hours,
     })
 }
 
@@ -200,3 +202,6 @@ const PRUNED: &str = "SELECT coalesce(sum(rows), 0), coalesce(sum(packets), 0), 
 
 const MINUTES: &str = "SELECT epoch, coalesce(sum(events), 0), coalesce(sum(packets), 0), coalesce(sum(alerts), 0) \
      FROM event_minutes GROUP BY epoch";
+
+const HOURS: &str = "SELECT epoch, coalesce(sum(events), 0), coalesce(sum(packets), 0), coalesce(sum(alerts), 0) \
+     FROM event_hours GROUP BY epoch";

@@ -11,7 +11,7 @@ use super::{Location, StoreError};
 pub(super) use postgres::check as check_postgres;
 
 /// The version that this program writes and reads: the number of the last step.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// Brings a store to [`SCHEMA_VERSION`]. Returns the version that it had; 0 for none.
 ///

@@ -7,11 +7,18 @@ use crate::store::StoreError;
 use crate::store::postgres::{PostgresConfig, Role};
 
 /// Numbered from 1.
-pub(super) const STEPS: [Step; 1] = [Step {
-    version: 1,
-    name: "events",
-    sql: include_str!("../../../migrations/postgres/V1__events.sql"),
-}];
+pub(super) const STEPS: [Step; 2] = [
+    Step {
+        version: 1,
+        name: "events",
+        sql: include_str!("../../../migrations/postgres/V1__events.sql"),
+    },
+    Step {
+        version: 2,
+        name: "hours",
+        sql: include_str!("../../../migrations/postgres/V2__hours.sql"),
+    },
+];
 
 /// Names the lock that one migration at a time holds: `phantom` in ASCII.
 const LOCK: i64 = 0x0070_6861_6e74_6f6d;

@@ -9,11 +9,18 @@ use super::{HISTORY, Step, compare, missing};
 use crate::store::StoreError;
 
 /// Numbered from 1.
-pub(super) const STEPS: [Step; 1] = [Step {
-    version: 1,
-    name: "events",
-    sql: include_str!("../../../migrations/sqlite/V1__events.sql"),
-}];
+pub(super) const STEPS: [Step; 2] = [
+    Step {
+        version: 1,
+        name: "events",
+        sql: include_str!("../../../migrations/sqlite/V1__events.sql"),
+    },
+    Step {
+        version: 2,
+        name: "hours",
+        sql: include_str!("../../../migrations/sqlite/V2__hours.sql"),
+    },
+];
 
 /// How long another program's migration is waited for.
 const BUSY_MAX: Duration = Duration::from_secs(10);
@@ -154,10 +161,42 @@ mod tests {
     }
 
     #[test]
+    fn sums_by_hour_are_made_of_those_by_minute_that_are_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("older.db");
+        let connection = Connection::open(&path).unwrap();
+        connection.execute_batch(STEPS[0].sql).unwrap();
+        connection
+            .execute_batch(
+                "CREATE TABLE schema_versions (version INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at INTEGER NOT NULL);
+                 INSERT INTO schema_versions VALUES (1, 'events', 0);
+                 INSERT INTO event_minutes VALUES (3540000000, 1, 5, 1, 2, 3, 4, 5), (3600000000, 1, 5, 10, 20, 30, 40, 50),
+                 (7140000000, 1, 5, 100, 200, 300, 400, 500), (-60000000, 1, 5, 1, 1, 1, 1, 1), (-9223372020000000, 0, 5, 1, 1, 1, 1, 1);",
+            )
+            .unwrap();
+        assert_eq!(migrate(&path).unwrap(), 1);
+        let mut hours = connection
+            .prepare("SELECT hour, events, packets, alerts, weight, score_micros FROM event_hours")
+            .unwrap();
+        let read = |row: &rusqlite::Row<'_>| Ok(std::array::from_fn(|at| row.get(at).unwrap()));
+        let hours: Vec<[i64; 6]> =
+            hours.query_map((), read).unwrap().collect::<Result<_, _>>().unwrap();
+        assert_eq!(
+            hours,
+            [
+                [-9_223_369_200_000_000, 1, 1, 1, 1, 1],
+                [-3_600_000_000, 1, 1, 1, 1, 1],
+                [0, 1, 2, 3, 4, 5],
+                [3_600_000_000, 110, 220, 330, 440, 550],
+            ]
+        );
+    }
+
+    #[test]
     fn an_older_or_newer_file_is_left_as_it_is() {
         let mut connection = Connection::open_in_memory().unwrap();
         assert_eq!(ensure(&mut connection).unwrap(), 0);
-        connection.execute("UPDATE schema_versions SET version = 99", ()).unwrap();
+        connection.execute("UPDATE schema_versions SET version = 99 WHERE version = (SELECT max(version) FROM schema_versions)", ()).unwrap();
         for refused in [ensure(&mut connection), apply(&mut connection)] {
             assert!(matches!(refused, Err(StoreError::Schema { found: 99, .. })), "{refused:?}");
         }

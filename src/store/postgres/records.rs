@@ -1,4 +1,4 @@
-//! What a batch holds beside events, and what follows from them (the rules that fired, sums by minute), as columns of one statement for each table.
+//! What a batch holds beside events, and what follows from them (the rules that fired, sums by minute and hour), as columns of one statement for each table.
 //!
 //! A statement that inserts or updates can't meet the same key twice, so a batch's records are brought to one for each key first:
 //! of sessions, incidents and markers the last one stands, changes of profiles are added up. Keys ascend, so that two sensors that
@@ -19,8 +19,8 @@ use crate::event::{
     Batch, DetectionRecord, Epoch, Event, Incident, Marker, MarkerKind, ProfileChange,
     RefusedBatches, Session, StageSum,
 };
-use crate::store::minutes::{MinuteSums, POSTGRES_ADD};
 use crate::store::printable::printable;
+use crate::store::rollup::{Rollup, SpanSums};
 use crate::time::Timestamp;
 
 /// A value of a statement.
@@ -39,6 +39,7 @@ pub(super) struct Statements {
     epoch_end: Statement,
     event_rules: Statement,
     minutes: Statement,
+    hours: Statement,
 }
 
 impl Statements {
@@ -46,8 +47,9 @@ impl Statements {
         let inserts = [MODELS, SESSIONS, INCIDENTS, PROFILES, ACCOUNTING, EVENT_RULES];
         let inserts = inserts.map(|insert| statement(&insert));
         let inserts = prepare_all(client, inserts.each_ref().map(String::as_str));
-        let others = prepare_all(client, [REFUSED, EPOCH_LEFT, EPOCH_END, POSTGRES_ADD]);
-        let (inserts, [refused, epoch_left, epoch_end, minutes]) =
+        let [minutes, hours] = Rollup::ALL.map(Rollup::postgres_add);
+        let others = prepare_all(client, [REFUSED, EPOCH_LEFT, EPOCH_END, minutes, hours]);
+        let (inserts, [refused, epoch_left, epoch_end, minutes, hours]) =
             try_join(inserts, others).await?;
         let [models, sessions, incidents, profiles, accounting, event_rules] = inserts;
         Ok(Self {
@@ -61,6 +63,7 @@ impl Statements {
             epoch_end,
             event_rules,
             minutes,
+            hours,
         })
     }
 }
@@ -116,9 +119,14 @@ impl<'a> Records<'a> {
         if !fired.is_empty() {
             list.push((&statements.event_rules, event_rules(epoch, &fired)));
         }
-        let sums = MinuteSums::of(events.iter().copied());
-        if !sums.is_empty() {
-            list.push((&statements.minutes, minutes(epoch, &sums)));
+        for (rollup, sums) in SpanSums::of(events.iter().copied()) {
+            let statement = match rollup {
+                Rollup::Minutes => &statements.minutes,
+                Rollup::Hours => &statements.hours,
+            };
+            if !sums.is_empty() {
+                list.push((statement, span_sums(epoch, &sums)));
+            }
         }
         Self { statements: list }
     }
@@ -353,10 +361,10 @@ fn event_rules(epoch: i64, fired: &[(u32, &Event)]) -> Vec<Value> {
     ]
 }
 
-fn minutes(epoch: i64, sums: &[MinuteSums]) -> Vec<Value> {
+fn span_sums(epoch: i64, sums: &[SpanSums]) -> Vec<Value> {
     vec![
         column(sums, |_sums| epoch),
-        column(sums, |sums| system_time(sums.minute)),
+        column(sums, |sums| system_time(sums.start)),
         column(sums, |sums| i16::from(sums.level as u8)),
         column(sums, |sums| big(sums.events)),
         column(sums, |sums| big(sums.packets)),

@@ -9,8 +9,8 @@ use super::codec::{address_bytes, features_bytes, micros, threat_score, write_ru
 use super::records;
 use crate::event::{Batch, Event};
 use crate::store::Committed;
-use crate::store::minutes::{MinuteSums, SQLITE_ADD};
 use crate::store::printable::printable;
+use crate::store::rollup::SpanSums;
 use crate::time::Timestamp;
 
 /// Commits a batch, or finds it committed.
@@ -80,7 +80,7 @@ impl Writing<'_> {
         let Self { transaction, batch, now } = self;
         records::models(transaction, &batch.detections, *now)?;
         let refused = self.events()?;
-        self.minutes(&refused)?;
+        self.rollups(&refused)?;
         let quarantined = Sums::of(refused.iter().copied());
         self.account(&quarantined)?;
         records::sessions(transaction, batch, *now)?;
@@ -136,26 +136,28 @@ impl Writing<'_> {
         Ok(())
     }
 
-    /// Adds the events that were stored to the sums by minute.
-    fn minutes(&self, refused: &[&Event]) -> Result<(), Error> {
+    /// Adds the events that were stored to the sums by minute and by hour.
+    fn rollups(&self, refused: &[&Event]) -> Result<(), Error> {
         // Both are in the order of the batch.
         let mut refused = refused.iter().peekable();
         let stored =
             self.batch.events.iter().filter(|event| {
                 refused.next_if(|refused| std::ptr::eq(**refused, *event)).is_none()
             });
-        let mut add = self.transaction.prepare_cached(SQLITE_ADD)?;
-        for sums in MinuteSums::of(stored) {
-            add.execute(params![
-                self.batch.epoch.stored(),
-                micros(sums.minute),
-                sums.level as u8,
-                as_stored(sums.events),
-                as_stored(sums.packets),
-                as_stored(sums.alerts),
-                as_stored(sums.weight),
-                as_stored(sums.score_micros),
-            ])?;
+        for (rollup, spans) in SpanSums::of(stored) {
+            let mut add = self.transaction.prepare_cached(rollup.sqlite_add())?;
+            for sums in spans {
+                add.execute(params![
+                    self.batch.epoch.stored(),
+                    micros(sums.start),
+                    sums.level as u8,
+                    as_stored(sums.events),
+                    as_stored(sums.packets),
+                    as_stored(sums.alerts),
+                    as_stored(sums.weight),
+                    as_stored(sums.score_micros),
+                ])?;
+            }
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use super::commit::as_stored;
 use super::file::{self, SqliteParams};
 use super::fold::Folding;
 use super::forget::Forgetting;
-use crate::store::minutes::{MinuteSums, SQLITE_ADD, Summed};
+use crate::store::rollup::{Rollup, SpanSums, Summed};
 use crate::store::{Expiry, Maintained, RetentionParams};
 use crate::time::Timestamp;
 use crate::verdict::Level;
@@ -274,7 +274,7 @@ fn prune_slice(
         sums.enter(&transaction, epoch, now)?;
         taken.rows += sums.rows;
         taken.packets += sums.packets;
-        take_out_of_minutes(&transaction, epoch, &events)?;
+        take_out_of_rollups(&transaction, epoch, &events)?;
     }
     taken.touched = taken.rows;
     // Sessions and incidents go by age alone: beside events they take next to nothing.
@@ -407,29 +407,33 @@ impl Pruned {
     }
 }
 
-/// Takes what was removed out of the sums by minute.
-fn take_out_of_minutes(
+/// Takes what was removed out of the sums by minute and by hour.
+fn take_out_of_rollups(
     transaction: &Transaction<'_>,
     epoch: i64,
     events: &[&OldEvent],
 ) -> Result<(), Error> {
-    let mut add = transaction.prepare_cached(SQLITE_ADD)?;
-    for sums in MinuteSums::of(events.iter().copied()) {
-        add.execute(params![
-            epoch,
-            micros(sums.minute),
-            sums.level as u8,
-            -as_stored(sums.events),
-            -as_stored(sums.packets),
-            -as_stored(sums.alerts),
-            -as_stored(sums.weight),
-            -as_stored(sums.score_micros),
-        ])?;
-        transaction.prepare_cached(REMOVE_MINUTE)?.execute(params![
-            epoch,
-            micros(sums.minute),
-            sums.level as u8
-        ])?;
+    for (rollup, spans) in SpanSums::of(events.iter().copied()) {
+        let remove_empty = match rollup {
+            Rollup::Minutes => REMOVE_MINUTE,
+            Rollup::Hours => REMOVE_HOUR,
+        };
+        let mut add = transaction.prepare_cached(rollup.sqlite_add())?;
+        let mut remove = transaction.prepare_cached(remove_empty)?;
+        for sums in spans {
+            let level = sums.level as u8;
+            add.execute(params![
+                epoch,
+                micros(sums.start),
+                level,
+                -as_stored(sums.events),
+                -as_stored(sums.packets),
+                -as_stored(sums.alerts),
+                -as_stored(sums.weight),
+                -as_stored(sums.score_micros),
+            ])?;
+            remove.execute(params![epoch, micros(sums.start), level])?;
+        }
     }
     Ok(())
 }
@@ -467,6 +471,9 @@ const REMOVE_RULE: &str =
 
 const REMOVE_MINUTE: &str =
     "DELETE FROM event_minutes WHERE epoch = ?1 AND minute = ?2 AND verdict = ?3 AND events <= 0";
+
+const REMOVE_HOUR: &str =
+    "DELETE FROM event_hours WHERE epoch = ?1 AND hour = ?2 AND verdict = ?3 AND events <= 0";
 
 const OLD_SESSIONS: &str = "DELETE FROM sessions WHERE rowid IN \
      (SELECT rowid FROM sessions WHERE recorded_at < ?1 ORDER BY recorded_at LIMIT ?2)";

@@ -6,7 +6,9 @@ use tokio_postgres::Row;
 
 use super::partitions::{DEFAULT, Partition};
 use super::{BEGIN, Day, EVENTS, RULES, Run, moment};
-use crate::store::{Maintained, StoreError, minutes};
+use crate::store::rollup::Rollup;
+use crate::store::{Maintained, StoreError};
+use crate::time::NANOS_PER_SECOND;
 
 impl Run<'_> {
     /// Removes what was recorded more than `days` ago. Returns whether that was all of it.
@@ -101,9 +103,9 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Rows of events by day, from the sums by minute: exact, and no look at the rows.
+    /// Rows of events by day, from the sums by hour: exact, and no look at the rows.
     async fn rows_by_day(&self) -> Result<BTreeMap<Day, u64>, StoreError> {
-        let question = "SELECT floor(extract(epoch FROM minute) / 86400)::bigint, sum(events)::bigint FROM event_minutes GROUP BY 1";
+        let question = "SELECT floor(extract(epoch FROM hour) / 86400)::bigint, sum(events)::bigint FROM event_hours GROUP BY 1";
         let rows = self.rows(question, &[]).await?;
         Ok(rows.iter().map(|row| (Day(row.get(0)), row.get::<_, i64>(1).unsigned_abs())).collect())
     }
@@ -131,7 +133,7 @@ impl Run<'_> {
         );
         let counted = self.rows(&counted_out(&gone, None, &moment(self.now)), &[]).await?;
         let rules = rules_of(name);
-        self.execute(&format!("{NO_EMPTY_MINUTES}; DROP TABLE {rules}, {name}; COMMIT")).await?;
+        self.execute(&format!("{NO_EMPTY_SPANS}; DROP TABLE {rules}, {name}; COMMIT")).await?;
         add(&counted, done);
         Ok(())
     }
@@ -164,7 +166,7 @@ impl Run<'_> {
             left -= slice;
         }
         if limit > 0 {
-            self.execute(NO_EMPTY_MINUTES).await?;
+            self.execute(NO_EMPTY_SPANS).await?;
         }
         Ok(all)
     }
@@ -229,13 +231,12 @@ fn rules_of(partition: &str) -> String {
     partition.replacen(EVENTS, RULES, 1)
 }
 
-/// Counts the events that `gone` yields into `pruned` by epoch and takes them out of the sums by minute, and their rules out of
-/// the partition of `rules`. Says what was counted.
+/// Counts the events that `gone` yields into `pruned` by epoch and takes them out of the sums by minute and by hour, and their
+/// rules out of the partition of `rules`. Says what was counted.
 fn counted_out(gone: &str, rules: Option<&str>, now: &str) -> String {
     const MOST: &str = "9223372036854775807";
     let sum = |value: &str| format!("least(sum({value}), {MOST})::bigint");
     let (packets, alerts, weight) = (sum("count"), sum("alerts"), sum("weight"));
-    let earliest = moment(minutes::EARLIEST);
     // The same millionths as those that were added.
     let score = sum(&format!(
         "least(weight * least(greatest(floor(threat_score::float8 * 1000000 + 0.5), 0), {MOST})::numeric, {MOST})"
@@ -246,19 +247,29 @@ fn counted_out(gone: &str, rules: Option<&str>, now: &str) -> String {
              WHERE r.rule = g.rule AND r.time = g.time AND r.epoch = g.epoch AND r.number = g.number)"
         )
     });
+    // Bins counted from before all moments: those of a time zone need not begin with the hour.
+    let spans = Rollup::ALL.map(|rollup| {
+        let (table, column, earliest) = (rollup.table(), rollup.column(), moment(rollup.earliest()));
+        let seconds = rollup.nanos() / NANOS_PER_SECOND;
+        format!(
+            ", gone_{table} AS (SELECT epoch, greatest(date_bin(interval '{seconds} s', time, timestamptz '1600-01-01 00:00:00Z'), {earliest}) AS start, \
+             verdict, count(*) AS events, {packets} AS packets, {alerts} AS alerts, {weight} AS weight, {score} AS score FROM gone GROUP BY 1, 2, 3), \
+             left_{table} AS (UPDATE {table} m SET events = m.events - g.events, packets = m.packets - g.packets, \
+             alerts = m.alerts - g.alerts, weight = m.weight - g.weight, score_micros = m.score_micros - g.score FROM gone_{table} g \
+             WHERE m.epoch = g.epoch AND m.{column} = g.start AND m.verdict = g.verdict)"
+        )
+    });
+    let spans = spans.concat();
     format!(
-        "WITH gone AS ({gone}), minutes AS (SELECT epoch, greatest(date_trunc('minute', time), {earliest}) AS minute, verdict, count(*) AS events, \
-         {packets} AS packets, {alerts} AS alerts, {weight} AS weight, {score} AS score FROM gone GROUP BY 1, 2, 3), \
-         taken AS (UPDATE event_minutes m SET events = m.events - g.events, packets = m.packets - g.packets, \
-         alerts = m.alerts - g.alerts, weight = m.weight - g.weight, score_micros = m.score_micros - g.score FROM minutes g \
-         WHERE m.epoch = g.epoch AND m.minute = g.minute AND m.verdict = g.verdict){rules} \
+        "WITH gone AS ({gone}){spans}{rules} \
          INSERT INTO pruned (epoch, at, upto, rows, packets, alerts) \
          SELECT epoch, {now}, max(number), count(*), {packets}, {alerts} FROM gone GROUP BY epoch RETURNING rows, packets"
     )
 }
 
-/// A minute of which nothing is left is no minute.
-const NO_EMPTY_MINUTES: &str = "DELETE FROM event_minutes WHERE events <= 0";
+/// A span of which nothing is left is none.
+const NO_EMPTY_SPANS: &str =
+    "DELETE FROM event_minutes WHERE events <= 0; DELETE FROM event_hours WHERE events <= 0";
 
 /// Adds what was counted. Returns how many rows.
 fn add(counted: &[Row], done: &mut Maintained) -> u64 {
@@ -276,8 +287,9 @@ const OF_EPOCH: [&str; 6] =
     ["ingest_batches", "folded_batches", "accounting", "quarantine", "refused_batches", "pruned"];
 
 /// Every table but those of events and their rules.
-const OTHER_TABLES: [&str; 13] = [
+const OTHER_TABLES: [&str; 14] = [
     "event_minutes",
+    "event_hours",
     "epochs",
     "sessions",
     "incidents",

@@ -1,11 +1,12 @@
-//! Questions about sums: whole minutes come from `event_minutes`, what lies beside them from the rows themselves.
+//! Questions about sums: whole hours come from `event_hours`, whole minutes beside them from `event_minutes`, what lies beside those
+//! from the rows themselves.
 
 use std::time::Duration;
 
 use super::condition::{Condition, write_where};
 use super::{Dialect, Sql, Value, whole_micros};
-use crate::store::minutes::MINUTE_NANOS;
 use crate::store::query::TIMELINE_BUCKETS_MAX;
+use crate::store::rollup::Rollup;
 use crate::time::Timestamp;
 
 /// How many sources are counted before it costs too much to know how many there are.
@@ -20,7 +21,7 @@ pub(in crate::store) fn stats(
     let mut sql = Sql::new(dialect);
     sql.push("SELECT s.verdict, CAST(sum(s.events) AS bigint), CAST(sum(s.weight) AS bigint), ");
     sql.push("sum(CAST(s.score AS double precision)) FROM (");
-    write_sums(&mut sql, Parts::of(from, to));
+    write_sums(&mut sql, Parts::of(from, to, &[Rollup::Minutes, Rollup::Hours]));
     sql.push(") AS s GROUP BY s.verdict");
     sql
 }
@@ -38,11 +39,10 @@ pub(in crate::store) fn timeline(
     let first = from.as_nanos().div_euclid(nanos).saturating_mul(nanos);
     let end = first.saturating_add(nanos.saturating_mul(i64::from(TIMELINE_BUCKETS_MAX)));
     let to = to.min(Timestamp::from_nanos(end));
-    let parts = if nanos % MINUTE_NANOS == 0 {
-        Parts::of(Some(from), Some(to))
-    } else {
-        Parts { minutes: None, rows: vec![(from, to)] }
-    };
+    // Spans that lie in one bucket each.
+    let fits = |rollup: &Rollup| nanos % rollup.nanos() == 0;
+    let rollups: Vec<Rollup> = Rollup::ALL.into_iter().filter(fits).collect();
+    let parts = Parts::of(Some(from), Some(to), &rollups);
     let mut sql = Sql::new(dialect);
     sql.push("SELECT ");
     let bucket = || Value::Integer(micros);
@@ -98,40 +98,73 @@ pub(in crate::store) fn sources_seen(
     sql
 }
 
+/// From a moment, to a moment; `None`: without an end.
+type Span = (Option<Timestamp>, Option<Timestamp>);
+
 /// Where the sums of a span are found.
 #[derive(Debug, PartialEq, Eq)]
 struct Parts {
-    /// The whole minutes in it; `None` on a side: without an end.
-    minutes: Option<(Option<Timestamp>, Option<Timestamp>)>,
-    /// What is not a whole minute.
+    /// Whole spans of tables of sums.
+    whole: Vec<(Rollup, Span)>,
+    /// What is none.
     rows: Vec<(Timestamp, Timestamp)>,
 }
 
 impl Parts {
-    fn of(from: Option<Timestamp>, to: Option<Timestamp>) -> Self {
-        let first = from.map(|from| {
-            let over = from.as_nanos().rem_euclid(MINUTE_NANOS);
-            if over == 0 { from } else { from.plus_nanos(MINUTE_NANOS - over) }
-        });
-        let end = to.map(|to| to.plus_nanos(-to.as_nanos().rem_euclid(MINUTE_NANOS)));
-        if let (Some(from), Some(to), Some(first), Some(end)) = (from, to, first, end)
-            && first >= end
-        {
-            return Self { minutes: None, rows: vec![(from, to)] };
+    /// By `rollups`, of which each has spans that are whole spans of the one before.
+    fn of(from: Option<Timestamp>, to: Option<Timestamp>, rollups: &[Rollup]) -> Self {
+        let (mut whole, mut rows) = (Vec::new(), Vec::new());
+        let mut finer: Option<Rollup> = None;
+        let mut left: Option<Span> = Some((from, to));
+        for rollup in rollups {
+            let Some(span) = left else { break };
+            let (inside, beside) = split(span, rollup.nanos());
+            match finer {
+                None => rows.extend(beside),
+                Some(finer) => {
+                    let beside =
+                        beside.into_iter().map(|(from, to)| (finer, (Some(from), Some(to))));
+                    whole.extend(beside);
+                }
+            }
+            (left, finer) = (inside, Some(*rollup));
         }
-        let before = from.zip(first).filter(|(from, first)| from < first);
-        let after = end.zip(to).filter(|(end, to)| end < to);
-        Self { minutes: Some((first, end)), rows: before.into_iter().chain(after).collect() }
+        match (left, finer) {
+            (Some(span), Some(finer)) => whole.push((finer, span)),
+            (Some((Some(from), Some(to))), None) => rows.push((from, to)),
+            _ => {}
+        }
+        Self { whole, rows }
     }
+}
+
+/// The part of a span that is made of whole spans of so many nanoseconds, if there is one, and what lies beside it.
+fn split((from, to): Span, nanos: i64) -> (Option<Span>, Vec<(Timestamp, Timestamp)>) {
+    let first = from.map(|from| {
+        let over = from.as_nanos().rem_euclid(nanos);
+        if over == 0 { from } else { from.plus_nanos(nanos - over) }
+    });
+    let end = to.map(|to| to.plus_nanos(-to.as_nanos().rem_euclid(nanos)));
+    if let (Some(from), Some(to), Some(first), Some(end)) = (from, to, first, end)
+        && first >= end
+    {
+        return (None, vec![(from, to)]);
+    }
+    let before = from.zip(first).filter(|(from, first)| from < first);
+    let after = end.zip(to).filter(|(end, to)| end < to);
+    (Some((first, end)), before.into_iter().chain(after).collect())
 }
 
 /// `time, verdict, events, weight, score` of all parts.
 fn write_sums(sql: &mut Sql, parts: Parts) {
     let mut first = true;
-    if let Some((from, to)) = parts.minutes {
-        sql.push("SELECT p.minute AS time, p.verdict, p.events, p.weight, p.score_micros AS score FROM event_minutes AS p");
-        let since = from.map(|from| Condition::Since("minute", from));
-        let before = to.map(|to| Condition::Before("minute", to));
+    for (rollup, (from, to)) in parts.whole {
+        let column = rollup.column();
+        sql.push(if first { "SELECT " } else { " UNION ALL SELECT " }).column("p", column);
+        sql.push(" AS time, p.verdict, p.events, p.weight, p.score_micros AS score FROM ");
+        sql.push(rollup.table()).push(" AS p");
+        let since = from.map(|from| Condition::Since(column, from));
+        let before = to.map(|to| Condition::Before(column, to));
         write_where(sql, "p", since.iter().chain(&before));
         first = false;
     }
@@ -158,31 +191,56 @@ mod tests {
     }
 
     #[test]
-    fn a_span_falls_into_whole_minutes_and_what_lies_beside_them() {
-        let parts = |from: Option<i64>, to: Option<i64>| Parts::of(from.map(at), to.map(at));
-        assert_eq!(parts(None, None), Parts { minutes: Some((None, None)), rows: vec![] });
+    fn a_span_falls_into_whole_hours_and_minutes_and_what_lies_beside_them() {
+        use Rollup::{Hours, Minutes};
+        let parts = |from: Option<i64>, to: Option<i64>| {
+            Parts::of(from.map(at), to.map(at), &[Minutes, Hours])
+        };
+        let whole = |rollup, from: i64, to: i64| (rollup, (Some(at(from)), Some(at(to))));
+        assert_eq!(parts(None, None), Parts { whole: vec![(Hours, (None, None))], rows: vec![] });
         assert_eq!(
             parts(Some(60), Some(180)),
-            Parts { minutes: Some((Some(at(60)), Some(at(180)))), rows: vec![] }
+            Parts { whole: vec![whole(Minutes, 60, 180)], rows: vec![] }
         );
         assert_eq!(
-            parts(Some(-59), Some(130)),
+            parts(Some(-3659), Some(7330)),
             Parts {
-                minutes: Some((Some(at(0)), Some(at(120)))),
-                rows: vec![(at(-59), at(0)), (at(120), at(130))]
+                whole: vec![whole(Minutes, 7200, 7320), whole(Hours, -3600, 7200)],
+                rows: vec![(at(-3659), at(-3600)), (at(7320), at(7330))]
+            }
+        );
+        assert_eq!(
+            parts(Some(3540), Some(7260)),
+            Parts {
+                whole: vec![
+                    whole(Minutes, 3540, 3600),
+                    whole(Minutes, 7200, 7260),
+                    whole(Hours, 3600, 7200)
+                ],
+                rows: vec![]
             }
         );
         assert_eq!(
             parts(Some(61), Some(119)),
-            Parts { minutes: None, rows: vec![(at(61), at(119))] }
+            Parts { whole: vec![], rows: vec![(at(61), at(119))] }
         );
         assert_eq!(
             parts(Some(100), Some(20)),
-            Parts { minutes: None, rows: vec![(at(100), at(20))] }
+            Parts { whole: vec![], rows: vec![(at(100), at(20))] }
         );
         assert_eq!(
             parts(Some(61), None),
-            Parts { minutes: Some((Some(at(120)), None)), rows: vec![(at(61), at(120))] }
+            Parts {
+                whole: vec![whole(Minutes, 120, 3600), (Hours, (Some(at(3600)), None))],
+                rows: vec![(at(61), at(120))]
+            }
         );
+        let by_minute = Parts::of(Some(at(59)), Some(at(7200)), &[Minutes]);
+        assert_eq!(
+            by_minute,
+            Parts { whole: vec![whole(Minutes, 60, 7200)], rows: vec![(at(59), at(60))] }
+        );
+        let by_row = Parts::of(Some(at(59)), Some(at(7200)), &[]);
+        assert_eq!(by_row, Parts { whole: vec![], rows: vec![(at(59), at(7200))] });
     }
 }
