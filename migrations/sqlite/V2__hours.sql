@@ -18,3 +18,7 @@ INSERT INTO event_hours (hour, verdict, epoch, events, packets, alerts, weight, 
 SELECT max(minute - (minute % 3600000000 + 3600000000) % 3600000000, -9223369200000000),
        verdict, epoch, sum(events), sum(packets), sum(alerts), sum(weight), sum(score_micros)
 FROM event_minutes GROUP BY 1, 2, 3;
+
+-- Statistics count the profiles that overlap a span. With both ends in the index no profile is looked at.
+DROP INDEX source_profiles_newest;
+CREATE INDEX source_profiles_newest ON source_profiles (last_time DESC, source DESC, tenant DESC, time);

@@ -15,7 +15,6 @@ mod audit;
 mod fold;
 mod location;
 mod migrations;
-
 pub mod postgres;
 mod printable;
 pub mod query;

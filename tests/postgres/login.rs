@@ -45,7 +45,7 @@ fn sums_by_hour_are_made_of_those_by_minute_that_are_there() {
     database.psql(
         "CREATE TABLE schema_versions (version integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now());
          INSERT INTO schema_versions VALUES (1, 'events');
-         INSERT INTO event_minutes SELECT '2026-09-22 11:30Z'::timestamptz + i % 50 * interval '2 minutes', i % 4, i / 200, 1, i, i, i, i
+         INSERT INTO event_minutes SELECT '2026-09-22 11:30Z'::timestamptz + i % 50 * interval '2 minutes', i % 4, i / 100, 1, i, i, i, i
          FROM generate_series(0, 399) AS n (i);
          INSERT INTO event_minutes VALUES ('1677-09-21 00:13:00Z', 0, 7, 1, 1, 1, 1, 1), ('1969-12-31 23:59:00Z', 0, 7, 1, 1, 1, 1, 1)",
     );

@@ -21,7 +21,7 @@ const SPAN: i64 = 30 * 86_400;
 pub(crate) const START: i64 = 1_789_948_800;
 
 /// How often each question is asked.
-const TIMES: usize = 40;
+const TIMES: usize = 200;
 
 #[test]
 #[ignore = "figures, not checks: fills a store of millions of rows"]
@@ -77,6 +77,10 @@ fn sums(queries: &Queries, runtime: &tokio::runtime::Runtime) {
     }
     measure("stats, all", || {
         runtime.block_on(async { Ok(queries.stats(None, None).await?.events) })
+    });
+    let days = |days: i64| Some(Timestamp::from_secs(START + days * 86_400 + 17));
+    measure("stats, days 3 to 27", || {
+        runtime.block_on(async { Ok(queries.stats(days(3), days(27)).await?.events) })
     });
     let (from, to) = (Timestamp::from_secs(end - 900), Timestamp::from_secs(end));
     measure("timeline, 15 minutes by second", || {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use phantomnet::store::StoreError;
-use phantomnet::store::query::{Queries, QueryError};
+use phantomnet::store::query::{EventFilter, Network, Queries, QueryError};
 use phantomnet::time::Timestamp;
 
 use super::fill::{Filled, runtime};
@@ -140,6 +140,31 @@ fn a_server_that_freezes_is_away_and_comes_back() {
         assert!(queries.version().await.is_err());
         cluster.start_again();
         queries.version().await.unwrap();
+    });
+}
+
+/// Windows take a statement each: the limit is of the question, not of each of them.
+#[test]
+fn a_search_of_many_windows_is_refused_when_its_time_is_over() {
+    let store = Filled::postgres();
+    store.execute(&super::figures::rows(&store.location(), 3_000));
+    // Each window begins with a look at the hours, which now takes a while.
+    store.execute(
+        "ALTER TABLE event_hours RENAME TO kept; CREATE VIEW event_hours AS SELECT kept.* FROM kept, pg_sleep(0.6)",
+    );
+    let rare = |address: &str| EventFilter {
+        source: Some(Network { address: address.parse().unwrap(), length: 32 }),
+        ..EventFilter::default()
+    };
+    let queries = store.queries();
+    runtime().block_on(async {
+        for _ in 0..2 {
+            let begun = Instant::now();
+            let answer = queries.events(&rare("192.0.2.1"), None, 100).await;
+            assert!(matches!(answer, Err(QueryError::TooExpensive)), "{answer:?}");
+            assert!(begun.elapsed() < BROKEN_OFF_WITHIN, "{:?}", begun.elapsed());
+        }
+        assert!(queries.span().await.unwrap().is_some(), "{}", store.name());
     });
 }
 

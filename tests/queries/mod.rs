@@ -6,6 +6,7 @@ mod figures;
 mod fill;
 mod limits;
 mod oracle;
+mod plans;
 mod rows;
 
 use std::time::Duration;

@@ -206,6 +206,7 @@ fn changed_sums_are_found() {
     for (tampering, words) in [
         ("UPDATE event_minutes SET packets = packets + 1", "the sums by minute"),
         ("UPDATE event_hours SET packets = packets + 1", "the sums by hour"),
+        ("UPDATE event_hours SET verdict = verdict + 4", "have not the events of their minutes"),
         ("UPDATE epochs SET rows = rows + 1", "rows: epochs"),
         (
             "UPDATE ingest_batches SET packets = packets + 1 WHERE batch_no = 1",

@@ -60,6 +60,8 @@ pub(super) struct Facts {
     pub(super) minutes: Sums,
     /// The sums of `event_hours`.
     pub(super) hours: Sums,
+    /// Hours of a verdict that have not the events of their minutes. Lists of events are searched by hours that have any.
+    pub(super) hours_astray: u64,
 }
 
 /// What `epochs` says.

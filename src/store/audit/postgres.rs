@@ -53,14 +53,18 @@ async fn read_all(transaction: &Transaction<'_>) -> Result<Vec<Facts>, Error> {
     let ledgers = by_epoch(transaction, LEDGERS, ledger).await?;
     let minutes = by_epoch(transaction, MINUTES, |row| sums(row, 1)).await?;
     let hours = by_epoch(transaction, HOURS, |row| sums(row, 1)).await?;
-    let mut epochs: BTreeSet<i64> = ledgers.keys().chain(minutes.keys()).copied().collect();
+    let astray = by_epoch(transaction, HOURS_ASTRAY, |row| count(row.get(1))).await?;
+    let mut epochs: BTreeSet<i64> =
+        ledgers.keys().chain(minutes.keys()).chain(astray.keys()).copied().collect();
     epochs.extend(by_epoch(transaction, EPOCHS, |_row| ()).await?.into_keys());
     let mut facts = Vec::new();
     for epoch in epochs.into_iter().filter_map(Epoch::from_stored) {
         let stored = epoch.stored();
         let ledger = ledgers.get(&stored).copied().unwrap_or_default();
         let spans = [&minutes, &hours].map(|of| of.get(&stored).copied().unwrap_or_default());
-        facts.push(read_epoch(transaction, epoch, ledger, spans).await?);
+        let mut of_epoch = read_epoch(transaction, epoch, ledger, spans).await?;
+        of_epoch.hours_astray = astray.get(&stored).copied().unwrap_or_default();
+        facts.push(of_epoch);
     }
     Ok(facts)
 }
@@ -116,6 +120,7 @@ async fn read_epoch(
         pruned_upto: count(pruned.get(3)),
         minutes,
         hours,
+        hours_astray: 0,
     })
 }
 
@@ -223,3 +228,9 @@ const QUARANTINED_TOO: &str = "SELECT count(*) FROM quarantine AS q WHERE q.epoc
 
 const PRUNED: &str = "SELECT coalesce(sum(rows), 0)::bigint, coalesce(sum(packets), 0)::bigint, coalesce(sum(alerts), 0)::bigint, \
      coalesce(max(upto), 0) FROM pruned WHERE epoch = $1";
+
+/// Hours by the minutes in them as the migration that made the first of them has it.
+const HOURS_ASTRAY: &str = "SELECT epoch, count(*) FROM (SELECT epoch FROM \
+     (SELECT epoch, hour, verdict, events FROM event_hours UNION ALL \
+     SELECT epoch, greatest(date_bin(interval '1 hour', minute, timestamptz '1600-01-01 00:00:00Z'), timestamptz '1677-09-21 01:00:00Z'), verdict, -events FROM event_minutes) AS both_ways \
+     GROUP BY epoch, hour, verdict HAVING sum(events) <> 0) AS astray GROUP BY epoch";

@@ -31,7 +31,9 @@ fn read_all(connection: &mut Connection) -> Result<Vec<Facts>, Error> {
     let ledgers = by_epoch(&transaction, LEDGERS, ledger)?;
     let minutes = by_epoch(&transaction, MINUTES, |row| sums(row, 1))?;
     let hours = by_epoch(&transaction, HOURS, |row| sums(row, 1))?;
-    let mut epochs: BTreeSet<i64> = ledgers.keys().chain(minutes.keys()).copied().collect();
+    let astray = by_epoch(&transaction, HOURS_ASTRAY, |row| Ok(count(row.get(1)?)))?;
+    let mut epochs: BTreeSet<i64> =
+        ledgers.keys().chain(minutes.keys()).chain(astray.keys()).copied().collect();
     epochs.extend(by_epoch(&transaction, EPOCHS, |_row| Ok(()))?.into_keys());
     let known = epochs.into_iter().filter_map(Epoch::from_stored);
     known
@@ -39,7 +41,9 @@ fn read_all(connection: &mut Connection) -> Result<Vec<Facts>, Error> {
             let stored = epoch.stored();
             let ledger = ledgers.get(&stored).copied().unwrap_or_default();
             let spans = [&minutes, &hours].map(|of| of.get(&stored).copied().unwrap_or_default());
-            read_epoch(&transaction, epoch, ledger, spans)
+            let mut of_epoch = read_epoch(&transaction, epoch, ledger, spans)?;
+            of_epoch.hours_astray = astray.get(&stored).copied().unwrap_or_default();
+            Ok(of_epoch)
         })
         .collect()
 }
@@ -83,6 +87,7 @@ fn read_epoch(
         pruned_upto,
         minutes,
         hours,
+        hours_astray: 0,
     })
 }
 
@@ -205,3 +210,9 @@ const MINUTES: &str = "SELECT epoch, coalesce(sum(events), 0), coalesce(sum(pack
 
 const HOURS: &str = "SELECT epoch, coalesce(sum(events), 0), coalesce(sum(packets), 0), coalesce(sum(alerts), 0) \
      FROM event_hours GROUP BY epoch";
+
+/// Hours by the minutes in them as the migration that made the first of them has it.
+const HOURS_ASTRAY: &str = "SELECT epoch, count(*) FROM (SELECT epoch FROM \
+     (SELECT epoch, hour, verdict, events FROM event_hours UNION ALL \
+     SELECT epoch, max(minute - (minute % 3600000000 + 3600000000) % 3600000000, -9223369200000000), verdict, -events FROM event_minutes) AS both_ways \
+     GROUP BY epoch, hour, verdict HAVING sum(events) <> 0) AS astray GROUP BY epoch";

@@ -11,7 +11,7 @@ use crate::event::EventId;
 use crate::store::StoreError;
 use crate::store::query::answer::{self, Keyed, page_rows};
 use crate::store::query::rows::{self, Columns, OddRow};
-use crate::store::query::sql::{self, Best, Dialect, Last, Question, Sql};
+use crate::store::query::sql::{self, Best, Dialect, Last, Question, Sql, Step};
 use crate::store::query::{
     EpochLedger, EventFilter, IncidentChange, IncidentFilter, Label, Network, PAGE_ROWS_MAX, Page,
     PageKey, Profile, ProfileKey, QueryError, SessionFilter, Stats, StoredEvent, StoredIncident,
@@ -46,8 +46,26 @@ impl Reader {
         limit: u32,
     ) -> Result<Page<StoredEvent>, QueryError> {
         let limit = page_rows(limit);
-        let question = sql::events(DIALECT, filter, after, limit + 1, answer::now());
-        self.page(question, limit, rows::event).await
+        let mut lent = self.0.lend().await?;
+        let mut search = sql::events(DIALECT, filter, after, limit + 1);
+        let mut found = Vec::new();
+        loop {
+            match search.next() {
+                Step::Moment(statement) => {
+                    search.moment(all(&mut lent, &statement, rows::moment).await?.pop());
+                }
+                Step::Number(statement) => {
+                    search.number(one(&mut lent, &statement, rows::count).await?);
+                }
+                Step::Rows(statement) => {
+                    let rows = all(&mut lent, &statement, rows::event).await?;
+                    if search.rows(rows.len()) {
+                        found.extend(rows);
+                    }
+                }
+                Step::Done => return Ok(answer::page(found, limit)),
+            }
+        }
     }
 
     pub(in crate::store) async fn event(

@@ -1,21 +1,12 @@
 //! What is made of rows, the same for both stores.
 
-use std::time::SystemTime;
-
 use super::rows::LevelSums;
 use super::sql::SOURCES_COUNTED_MAX;
 use super::{
     EventId, PAGE_ROWS_MAX, Page, PageKey, Profile, ProfileKey, Stats, StoredEvent, StoredIncident,
     StoredSession, TimelineBucket,
 };
-use crate::time::Timestamp;
 use crate::verdict::Level;
-
-/// The wall clock: a hint at where the newest rows are, never more.
-pub(in crate::store) fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
-}
 
 /// The rows of a page, at least one and at most [`PAGE_ROWS_MAX`].
 pub(in crate::store) fn page_rows(limit: u32) -> u32 {

@@ -312,6 +312,11 @@ pub(in crate::store) fn text(row: &dyn Columns) -> Result<String, OddRow> {
     Cursor { row, at: 0 }.some(Columns::text)
 }
 
+/// A single moment.
+pub(in crate::store) fn moment(row: &dyn Columns) -> Result<Timestamp, OddRow> {
+    Cursor { row, at: 0 }.time()
+}
+
 /// A single number.
 pub(in crate::store) fn count(row: &dyn Columns) -> Result<u64, OddRow> {
     Cursor { row, at: 0 }.number()

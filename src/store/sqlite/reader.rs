@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Transaction};
 
 use super::connections::{Connections, Fault};
 use super::rows::bind;
@@ -13,7 +13,7 @@ use crate::event::EventId;
 use crate::store::StoreError;
 use crate::store::query::answer::{self, Keyed, page_rows};
 use crate::store::query::rows::{self, Columns, OddRow};
-use crate::store::query::sql::{self, Best, Dialect, Last, Question, Sql};
+use crate::store::query::sql::{self, Best, Dialect, Last, Question, Sql, Step};
 use crate::store::query::{
     EpochLedger, EventFilter, IncidentChange, IncidentFilter, Label, Network, PAGE_ROWS_MAX, Page,
     PageKey, Profile, ProfileKey, QueryError, SessionFilter, Stats, StoredEvent, StoredIncident,
@@ -49,8 +49,29 @@ impl Reader {
         limit: u32,
     ) -> Result<Page<StoredEvent>, QueryError> {
         let limit = page_rows(limit);
-        let question = sql::events(DIALECT, filter, after, limit + 1, answer::now());
-        self.page(question, limit, rows::event).await
+        let filter = filter.clone();
+        let search = move |store: &Transaction<'_>| {
+            let mut search = sql::events(DIALECT, &filter, after, limit + 1);
+            let mut found = Vec::new();
+            loop {
+                match search.next() {
+                    Step::Moment(statement) => {
+                        search.moment(all(store, &statement, rows::moment)?.pop());
+                    }
+                    Step::Number(statement) => {
+                        search.number(one(store, &statement, rows::count)?);
+                    }
+                    Step::Rows(statement) => {
+                        let rows = all(store, &statement, rows::event)?;
+                        if search.rows(rows.len()) {
+                            found.extend(rows);
+                        }
+                    }
+                    Step::Done => return Ok(answer::page(found, limit)),
+                }
+            }
+        };
+        self.0.ask(search).await
     }
 
     pub(in crate::store) async fn event(

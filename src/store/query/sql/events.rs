@@ -1,11 +1,11 @@
 //! Questions about events.
 
 use super::condition::Condition;
-use super::page::{Asked, Index, Question, Served, Table};
+use super::page::{Asked, Index, Served, Table};
+use super::search::Search;
 use super::{Dialect, Sql, Value, stored, whole_micros};
 use crate::event::EventId;
 use crate::store::query::{EventFilter, Label, Network, PageKey};
-use crate::time::{NANOS_PER_SECOND, Timestamp};
 use crate::verdict::Level;
 
 /// What every answer with events has, in this order; the readers' decoding counts on it.
@@ -17,9 +17,6 @@ const EVENT_COLUMNS: &str = "p.time, p.last_time, p.epoch, p.number, p.packet, p
 
 const LABELS: &str = " LEFT JOIN labels AS l ON l.epoch = p.epoch AND l.number = p.number";
 
-/// How old events are that are looked for first: a day, which lies in two partitions at most.
-const RECENT_NANOS: i64 = 86_400 * NANOS_PER_SECOND;
-
 const EVENTS: Table = Table {
     name: "packet_logs",
     key: ["time", "epoch", "number"],
@@ -30,26 +27,26 @@ const EVENTS: Table = Table {
     joined: LABELS,
 };
 
-/// A page of events, newest first: `rows` rows behind `after`. Where nothing says how new they are to be, they are looked for in
-/// the day before `now` first.
+/// A search for a page of events, newest first: `rows` rows behind `after`.
 pub(in crate::store) fn events(
     dialect: Dialect,
     filter: &EventFilter,
     after: Option<PageKey>,
     rows: u32,
-    now: Timestamp,
-) -> Question {
+) -> Search {
     let mut bounds = Vec::new();
     bounds.extend(filter.from.map(|from| Condition::Since("time", from)));
     bounds.extend(filter.to.map(|to| Condition::Before("time", to)));
     bounds.extend(after.map(|key| behind("time", key)));
 
-    let newest = filter.to.into_iter().chain(after.map(|key| key.time)).min().unwrap_or(now);
-    let recent = newest.plus_nanos(-RECENT_NANOS);
-    let recent = filter.from.is_none_or(|from| from < recent).then_some(recent);
-
     let mut others = Vec::new();
     let mut served = Vec::new();
+    served.extend(filter.rule.map(|rule| Served {
+        index: Index::Rules(rule),
+        conditions: vec![Condition::Fired(rule)],
+        holds: &[],
+        ordered: true,
+    }));
     served.extend(
         filter
             .source
@@ -58,30 +55,30 @@ pub(in crate::store) fn events(
     let destination =
         |network| by_address("dst_ip", "packet_logs_destination", &["verdict"], network);
     served.extend(filter.destination.map(destination));
-    served.extend(filter.rule.map(|rule| Served {
-        index: Index::Rules(rule),
-        conditions: vec![Condition::Fired(rule)],
-        holds: &[],
-        ordered: true,
-    }));
-    // One address before a rule before a verdict before a prefix.
+    // A rule before an address before a verdict before a prefix: where nothing tells them apart, the rarer one first.
     served.sort_by_key(|served| !served.ordered);
-    match levels(&filter.levels) {
-        Wanted::Any => {}
-        Wanted::Notable(levels) => served.push(Served {
+    let levels = levels(&filter.levels);
+    match &levels[..] {
+        [] => {}
+        some if some.contains(&(Level::Safe as i64)) => {
+            others.push(Condition::OneOf("verdict", some.to_vec()));
+        }
+        notable => served.push(Served {
             index: Index::Of("packet_logs_notable"),
-            conditions: vec![Condition::Positive("verdict"), Condition::OneOf("verdict", levels)],
+            conditions: vec![
+                Condition::Positive("verdict"),
+                Condition::OneOf("verdict", notable.to_vec()),
+            ],
             holds: &[],
             ordered: true,
         }),
-        Wanted::Some(levels) => others.push(Condition::OneOf("verdict", levels)),
     }
     others.extend(filter.protocol.map(|protocol| Condition::Is("protocol", protocol.into())));
     others.extend(filter.port.map(|port| Condition::Either("src_port", "dst_port", port.into())));
     let least = |score| Condition::AtLeast("threat_score", Value::Real(score));
     others.extend(filter.min_score.map(least));
-    let recent = recent.map(|recent| Condition::Since("time", recent));
-    Asked { table: EVENTS, bounds, recent, served, others, rows }.question(dialect)
+    let asked = Asked { table: EVENTS, bounds, served, others, rows };
+    Search::new(dialect, asked, levels)
 }
 
 /// One event.
@@ -171,24 +168,9 @@ fn select(dialect: Dialect) -> Sql {
     sql
 }
 
-/// Which verdicts a filter leaves.
-enum Wanted {
-    /// Every one.
-    Any,
-    /// These, SAFE not among them: an index has them.
-    Notable(Vec<i64>),
-    /// These, SAFE among them.
-    Some(Vec<i64>),
-}
-
-fn levels(wanted: &[Level]) -> Wanted {
-    let levels: Vec<Level> = Level::ALL.into_iter().filter(|one| wanted.contains(one)).collect();
-    let numbers = levels.iter().map(|level| *level as i64).collect();
-    if levels.is_empty() || levels.len() == Level::ALL.len() {
-        Wanted::Any
-    } else if levels.contains(&Level::Safe) {
-        Wanted::Some(numbers)
-    } else {
-        Wanted::Notable(numbers)
-    }
+/// The verdicts that a filter leaves, each once; none where it leaves all.
+fn levels(wanted: &[Level]) -> Vec<i64> {
+    let levels = Level::ALL.into_iter().filter(|one| wanted.contains(one));
+    let levels: Vec<i64> = levels.map(|level| level as i64).collect();
+    if levels.len() == Level::ALL.len() { Vec::new() } else { levels }
 }

@@ -74,7 +74,7 @@ pub(in crate::store) fn sessions(
         }
     }
     others.extend(filter.state.map(|state| Condition::Is("state", state as i64)));
-    Asked { table: SESSIONS, bounds, recent: None, served, others, rows }.question(dialect)
+    Asked { table: SESSIONS, bounds, served, others, rows }.question(dialect)
 }
 
 /// A page of incidents, those that went on last first.
@@ -96,7 +96,7 @@ pub(in crate::store) fn incidents(
     others.extend(filter.kind.as_ref().map(|kind| Condition::Reads("kind", kind.clone())));
     let by_subject = |network| by_address("subject", "incidents_subject", &[], network);
     let served = filter.subject.map(by_subject).into_iter().collect();
-    Asked { table: INCIDENTS, bounds, recent: None, served, others, rows }.question(dialect)
+    Asked { table: INCIDENTS, bounds, served, others, rows }.question(dialect)
 }
 
 /// A page of profiles, those seen last first.
@@ -114,8 +114,7 @@ pub(in crate::store) fn profiles(
         ordered: false,
     };
     let served = network.map(by_source).into_iter().collect();
-    Asked { table: PROFILES, bounds, recent: None, served, others: Vec::new(), rows }
-        .question(dialect)
+    Asked { table: PROFILES, bounds, served, others: Vec::new(), rows }.question(dialect)
 }
 
 /// The profiles of one source, by tenant.

@@ -8,6 +8,7 @@ mod events;
 mod ledgers;
 mod lists;
 mod page;
+mod search;
 mod sums;
 
 use std::fmt::Write as _;
@@ -23,6 +24,7 @@ pub(in crate::store) use lists::{
     change_incident, incident, incidents, profiles, profiles_of, sessions,
 };
 pub(in crate::store) use page::{Best, Last, Question};
+pub(in crate::store) use search::Step;
 pub(in crate::store) use sums::{
     SOURCES_COUNTED_MAX, sources_seen, span, stats, timeline, version,
 };
@@ -126,5 +128,7 @@ const fn whole_micros(moment: Timestamp) -> Timestamp {
     if part == 0 { moment } else { moment.plus_nanos(1000 - part) }
 }
 
+#[cfg(test)]
+mod plans;
 #[cfg(test)]
 mod tests;

@@ -1,19 +1,41 @@
-//! Pages of lists, newest first: which way to the rows is tried first, and which one answers in any case.
+//! Pages of lists, newest first: which way to the rows is tried first, and which one answers in any case. Pages of events are found
+//! window by window with the same statements, see `search`.
 //!
 //! A filter that an index serves in the order of the list (one address, a rule, a verdict) is walked along that index: the
 //! page is full after as many rows as it has. The trap is a filter whose index has another order (a prefix), or two filters
 //! with an index each: walking the newest rows is over at once if what is wanted is common, and never ends if it lies far back;
 //! gathering all that match and sorting them is the other way round. Nobody knows beforehand which it is, least of all
 //! a planner without statistics. So what an index holds of it is counted, up to a limit: a few rows are gathered at once, their
-//! keys only. Of many, the newest rows are walked first, with a budget of [`WALK_ROWS_MAX`]; if they do not fill the page, all
+//! keys only. Of many, the newest rows are walked first, with a budget; if they do not fill the page, all
 //! are gathered after all.
 
 use super::condition::{Condition, write_where};
 use super::{Dialect, Sql};
 
-/// How many rows a walk with a budget looks at. Along the newest rows they lie side by side, along another index anywhere.
-pub(super) const WALK_ROWS_MAX: u32 = 20_000;
-const WALK_SCATTERED_MAX: u32 = WALK_ROWS_MAX / LOOK_COST;
+/// How many rows a walk looks at along the newest rows, which lie side by side.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Budget(pub(super) u32);
+
+impl Budget {
+    /// The largest.
+    pub(super) const MAX: Self = Self(20_000);
+
+    /// One that finds so many rows if one row in fifty is such a one.
+    pub(super) fn of(rows: u32) -> Self {
+        Self(rows.saturating_mul(50).min(Self::MAX.0))
+    }
+
+    /// Whether the largest would find the `wanted` rows, where this one has found `rows`.
+    pub(super) fn larger_would_do(self, rows: u32, wanted: u32) -> bool {
+        let found_with_more = u64::from(rows) * u64::from(Self::MAX.0);
+        self.0 < Self::MAX.0 && found_with_more >= u64::from(wanted) * u64::from(self.0)
+    }
+
+    /// How many rows along another index, where they lie anywhere.
+    const fn scattered(self) -> u32 {
+        self.0.div_ceil(LOOK_COST)
+    }
+}
 
 /// How far the ways of gathering are counted, and what a way may cost that is taken at once.
 const WAY_COST_MAX: u32 = 50_000;
@@ -124,15 +146,12 @@ pub(super) enum Index {
 }
 
 /// A list as it is asked for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Asked {
     /// What is listed.
     pub(super) table: Table,
     /// Conditions on the columns of the key.
     pub(super) bounds: Vec<Condition>,
-    /// A bound that leaves a few days: what PostgreSQL plans takes as long as there are partitions, so the rows that are
-    /// wanted most often are looked for there first.
-    pub(super) recent: Option<Condition>,
     /// What indexes serve, best first.
     pub(super) served: Vec<Served>,
     /// What no index serves.
@@ -143,41 +162,25 @@ pub(super) struct Asked {
 
 impl Asked {
     /// The statements that answer it.
-    pub(super) fn question(mut self, dialect: Dialect) -> Question {
-        let mut tries = Vec::new();
-        if dialect == Dialect::Postgres
-            && let Some(recent) = self.recent.take()
-        {
-            self.bounds.push(recent);
-            tries.push(self.first(dialect));
-            self.bounds.pop();
+    pub(super) fn question(self, dialect: Dialect) -> Question {
+        if self.is_walked() {
+            return Question { tries: Vec::new(), last: Last::Sql(self.walk(dialect)) };
         }
-        if !self.is_walked() {
-            tries.push(self.first(dialect));
-        }
-        let last = if self.is_walked() {
-            Last::Sql(self.walk(dialect))
-        } else {
-            Last::Cheapest(self.served.iter().map(|by| self.way(dialect, by)).collect())
-        };
-        Question { tries, last }
+        let ways = self.served.iter().map(|by| self.way(dialect, by, WAY_COST_MAX)).collect();
+        let tries = vec![self.walk_within_budget(dialect, Budget::MAX)];
+        Question { tries, last: Last::Cheapest(ways) }
     }
 
     /// Whether one index gives the list in its order, and no other one would find fewer rows.
-    fn is_walked(&self) -> bool {
+    pub(super) fn is_walked(&self) -> bool {
         match self.served.as_slice() {
             [] => true,
             [first, rest @ ..] => first.ordered && rest.iter().all(|other| first.has(other)),
         }
     }
 
-    /// What is tried first.
-    fn first(&self, dialect: Dialect) -> Sql {
-        if self.is_walked() { self.walk(dialect) } else { self.walk_within_budget(dialect) }
-    }
-
     /// Walks one index in the order of the list until the page is full.
-    fn walk(&self, dialect: Dialect) -> Sql {
+    pub(super) fn walk(&self, dialect: Dialect) -> Sql {
         let mut sql = Sql::new(dialect);
         sql.push("SELECT ").push(self.table.columns).push(" FROM (");
         let index = Index::Of(self.table.newest);
@@ -200,7 +203,7 @@ impl Asked {
     }
 
     /// Walks the best index that has the order of the list, but not far.
-    fn walk_within_budget(&self, dialect: Dialect) -> Sql {
+    pub(super) fn walk_within_budget(&self, dialect: Dialect, budget: Budget) -> Sql {
         // Several verdicts lie each in an order of its own, and could end at different times.
         let best = self.served.iter().find(|served| served.ordered && branches(served).len() == 1);
         let index = best.map_or(Index::Of(self.table.newest), |best| best.index);
@@ -217,7 +220,7 @@ impl Asked {
                 let served = best.into_iter().flat_map(|best| &best.conditions);
                 write_where(&mut sql, "p", served.chain(&self.bounds));
                 self.write_order(&mut sql, "p");
-                sql.limit(if best.is_some() { WALK_SCATTERED_MAX } else { WALK_ROWS_MAX });
+                sql.limit(if best.is_some() { budget.scattered() } else { budget.0 });
                 sql.push(") AS p");
             }
             Index::Rules(rule) => {
@@ -225,7 +228,7 @@ impl Asked {
                 let fired = Condition::Is("rule", rule.into());
                 write_where(&mut sql, "r", std::iter::once(&fired).chain(&self.bounds));
                 self.write_order(&mut sql, "r");
-                sql.limit(WALK_SCATTERED_MAX).push(") AS r");
+                sql.limit(budget.scattered()).push(") AS r");
                 self.write_same(&mut sql, "r");
             }
         }
@@ -258,8 +261,9 @@ impl Asked {
         sql
     }
 
-    /// One way to gather, and what it would cost.
-    fn way(&self, dialect: Dialect, by: &Served) -> Way {
+    /// One way to gather, and what it would cost: counted as far as it costs no more than `cost_max`.
+    pub(super) fn way(&self, dialect: Dialect, by: &Served, cost_max: u32) -> Way {
+        let row_cost = if self.is_covered(by) { 1 } else { LOOK_COST };
         let mut count = Sql::new(dialect);
         count.push("SELECT count(*) FROM (SELECT 1 FROM ");
         match by.index {
@@ -274,8 +278,7 @@ impl Asked {
                 write_where(&mut count, "r", std::iter::once(&fired).chain(&self.bounds));
             }
         }
-        count.limit(WAY_COST_MAX).push(") AS p");
-        let row_cost = if self.is_covered(by) { 1 } else { LOOK_COST };
+        count.limit(cost_max.div_ceil(row_cost)).push(") AS p");
         Way { count, row_cost, rows: self.gather(dialect, by) }
     }
 
@@ -330,9 +333,12 @@ impl Asked {
 
     /// Joins the table as `p` to the same key of `row`, from `row` to it.
     fn write_same(&self, sql: &mut Sql, row: &'static str) {
-        sql.push_for(" JOIN ", " CROSS JOIN ").push(self.table.name).push(" AS p");
+        // A fence: without it PostgreSQL might read all of the table and look for each of its rows among the keys.
+        sql.push_for(" CROSS JOIN LATERAL (SELECT p.* FROM ", " CROSS JOIN ");
+        sql.push(self.table.name).push(" AS p");
         for (column, at) in self.table.key.into_iter().zip(0_u32..) {
-            sql.push(if at == 0 { " ON " } else { " AND " });
+            let first = if sql.dialect == Dialect::Postgres { " WHERE " } else { " ON " };
+            sql.push(if at == 0 { first } else { " AND " });
             sql.column("p", column).push(" = ").column(row, column);
         }
         if sql.dialect == Dialect::Postgres {
@@ -340,6 +346,7 @@ impl Asked {
             for bound in &self.bounds {
                 bound.write_time(sql.push(" AND "), "p");
             }
+            sql.push(" OFFSET 0) AS p");
         }
     }
 

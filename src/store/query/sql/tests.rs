@@ -13,7 +13,7 @@ use crate::verdict::Level;
 const DIALECTS: [Dialect; 2] = [Dialect::Postgres, Dialect::Sqlite];
 
 /// Every statement of a question.
-fn statements(question: &Question) -> Vec<&Sql> {
+pub(super) fn statements(question: &Question) -> Vec<&Sql> {
     let last: Vec<&Sql> = match &question.last {
         Last::Sql(sql) => vec![sql],
         Last::Cheapest(ways) => ways.iter().flat_map(|way| [&way.count, &way.rows]).collect(),
@@ -21,16 +21,41 @@ fn statements(question: &Question) -> Vec<&Sql> {
     question.tries.iter().chain(last).collect()
 }
 
+/// What a search asks, told that `rows` rows are counted and found each time.
+pub(super) fn asked(mut search: search::Search, rows: u32) -> Vec<Sql> {
+    let mut all = Vec::new();
+    let mut hour = Timestamp::from_secs(100 * 86_400);
+    while all.len() < 30 {
+        match search.next() {
+            Step::Moment(sql) => {
+                all.push(sql);
+                hour = hour.plus_nanos(-3_600_000_000_000);
+                search.moment(Some(hour));
+            }
+            Step::Number(sql) => {
+                all.push(sql);
+                search.number(rows.into());
+            }
+            Step::Rows(sql) => {
+                all.push(sql);
+                search.rows(rows.min(3) as usize);
+            }
+            Step::Done => break,
+        }
+    }
+    all
+}
+
 /// What came from outside, each once, none like another or like the program's own numbers.
 #[derive(Clone, Debug)]
-struct Outside {
-    filter: EventFilter,
-    after: Option<PageKey>,
-    kind: String,
+pub(super) struct Outside {
+    pub(super) filter: EventFilter,
+    pub(super) after: Option<PageKey>,
+    pub(super) kind: String,
 }
 
 /// Values vary; which conditions there are follows from `shape` alone.
-fn outside(shape: u16) -> impl Strategy<Value = Outside> {
+pub(super) fn outside(shape: u16) -> impl Strategy<Value = Outside> {
     let has = move |bit: u16| shape >> bit & 1 == 1;
     let network = |length| {
         any::<u32>()
@@ -75,16 +100,16 @@ proptest! {
         (one, other) in any::<u16>().prop_flat_map(|shape| (outside(shape), outside(shape)))
     ) {
         for dialect in DIALECTS {
-            let ask = |asked: &Outside| {
-                let question = events(dialect, &asked.filter, asked.after, 100, Timestamp::EPOCH);
-                let mut all: Vec<Sql> = statements(&question).into_iter().cloned().collect();
-                let kind = Some(asked.kind.replace('\0', "")).filter(|kind| !kind.is_empty());
+            let ask = |outside: &Outside| {
+                let search = || events(dialect, &outside.filter, outside.after, 100);
+                let mut all = [0, 1, 100_000].map(|rows| asked(search(), rows)).concat();
+                let kind = Some(outside.kind.replace('\0', "")).filter(|kind| !kind.is_empty());
                 let filter = IncidentFilter { kind: kind.or(Some("x".to_owned())), ..IncidentFilter::default() };
-                all.extend(statements(&incidents(dialect, &filter, asked.after, 100)).into_iter().cloned());
-                let change = IncidentChange { state: Some(IncidentState::Closed), note: Some(asked.kind.clone()) };
+                all.extend(statements(&incidents(dialect, &filter, outside.after, 100)).into_iter().cloned());
+                let change = IncidentChange { state: Some(IncidentState::Closed), note: Some(outside.kind.clone()) };
                 let id = EventId { epoch: Epoch::new(Timestamp::EPOCH, 1), number: 1 };
                 all.push(change_incident(dialect, id, &change, Timestamp::EPOCH));
-                let label = Label { label: LabelWord::Benign, note: Some(asked.kind.clone()), at: Timestamp::EPOCH };
+                let label = Label { label: LabelWord::Benign, note: Some(outside.kind.clone()), at: Timestamp::EPOCH };
                 all.push(label_event(dialect, id, &label));
                 all
             };
@@ -110,51 +135,89 @@ fn placeholders(sql: &Sql) -> Vec<usize> {
 }
 
 #[test]
-fn a_filter_that_an_index_serves_walks_along_it() {
+fn a_filter_that_an_index_serves_walks_along_it_from_the_newest_day_back() {
     let network = Network::of("192.0.2.7".parse().unwrap());
     let filter = EventFilter { source: Some(network), protocol: Some(6), ..EventFilter::default() };
-    let question = events(Dialect::Sqlite, &filter, None, 101, Timestamp::EPOCH);
-    assert_eq!(question.tries, []);
-    let Last::Sql(sql) = question.last else { panic!("there is one way") };
+    let mut search = events(Dialect::Sqlite, &filter, None, 101);
+    let Step::Moment(jump) = search.next() else { panic!("it begins where events are") };
+    assert_eq!(jump.text(), "SELECT p.hour FROM event_hours AS p ORDER BY p.hour DESC LIMIT ?1");
+    let day = |days: i64| Timestamp::from_secs(days * 86_400);
+    search.moment(Some(day(10).plus_nanos(3_600_000_000_000)));
+    let Step::Rows(sql) = search.next() else { panic!("there is one way") };
     let from = sql.text().split(" FROM ").skip(1).collect::<Vec<_>>().join(" FROM ");
     assert_eq!(
         from,
         "(SELECT * FROM (SELECT p.* FROM packet_logs AS p INDEXED BY packet_logs_source WHERE p.src_ip = ?1 AND p.protocol = ?2 \
-         ORDER BY p.time DESC, p.epoch DESC, p.number DESC LIMIT ?3) AS b) AS p \
+         AND p.time >= ?3 ORDER BY p.time DESC, p.epoch DESC, p.number DESC LIMIT ?4) AS b) AS p \
          LEFT JOIN labels AS l ON l.epoch = p.epoch AND l.number = p.number \
-         ORDER BY p.time DESC, p.epoch DESC, p.number DESC LIMIT ?4"
+         ORDER BY p.time DESC, p.epoch DESC, p.number DESC LIMIT ?5"
     );
     assert_eq!(
         sql.values(),
         [
             Value::Address(network.address),
             Value::Integer(6),
+            Value::Time(day(10)),
             Value::Integer(101),
             Value::Integer(101)
         ]
     );
+    // What is missing is looked for in what is older.
+    assert!(search.rows(1));
+    let Step::Moment(jump) = search.next() else { panic!("the page is not full") };
+    assert_eq!(jump.values()[0], Value::Time(day(10)));
+    search.moment(Some(day(8)));
+    let Step::Rows(sql) = search.next() else { panic!("there is one way") };
+    assert_eq!(sql.values()[2..4], [Value::Time(day(10)), Value::Time(day(5))]);
+    assert!(search.rows(100));
+    assert_eq!(search.next(), Step::Done);
 }
 
 #[test]
-fn a_prefix_is_walked_within_a_budget_and_then_gathered_by_keys() {
+fn a_prefix_is_counted_and_gathered_by_keys_where_there_are_few_and_walked_where_there_are_many() {
     let network = Network { address: "192.0.2.0".parse().unwrap(), length: 24 };
     let filter = EventFilter { destination: Some(network), ..EventFilter::default() };
-    let question = events(Dialect::Postgres, &filter, None, 101, Timestamp::EPOCH);
-    let [recent, within_budget] = &question.tries[..] else { panic!("{:?}", question.tries) };
-    assert!(recent.values().iter().any(|value| matches!(value, Value::Time(_))));
-    assert!(within_budget.values().contains(&Value::Integer(page::WALK_ROWS_MAX.into())));
-    let Last::Cheapest(ways) = &question.last else { panic!("it is counted") };
-    let sql = &ways[0].rows;
+    let mut search = events(Dialect::Postgres, &filter, None, 101);
+    search.moment(Some(Timestamp::from_secs(864_000)));
+    let Step::Number(_) = search.next() else { panic!("it is counted") };
+    search.number(1000);
+    let Step::Rows(sql) = search.next() else { panic!("there are few") };
     let from = sql.text().split(" FROM ").skip(1).collect::<Vec<_>>().join(" FROM ");
     assert_eq!(
         from,
         "(SELECT p.time, p.epoch, p.number FROM (SELECT p.time, p.epoch, p.number FROM packet_logs AS p \
-         WHERE p.dst_ip >= $1 AND p.dst_ip <= $2 OFFSET 0) AS p ORDER BY p.time DESC, p.epoch DESC, p.number DESC LIMIT $3) AS k \
-         JOIN packet_logs AS p ON p.time = k.time AND p.epoch = k.epoch AND p.number = k.number \
+         WHERE p.dst_ip >= $1 AND p.dst_ip <= $2 AND p.time >= $3 OFFSET 0) AS p ORDER BY p.time DESC, p.epoch DESC, p.number DESC LIMIT $4) AS k \
+         CROSS JOIN LATERAL (SELECT p.* FROM packet_logs AS p WHERE p.time = k.time AND p.epoch = k.epoch AND p.number = k.number \
+         AND p.time >= $5 OFFSET 0) AS p \
          LEFT JOIN labels AS l ON l.epoch = p.epoch AND l.number = p.number ORDER BY p.time DESC, p.epoch DESC, p.number DESC"
     );
     let ends = ["192.0.2.0", "192.0.2.255"].map(|end| Value::Address(end.parse().unwrap()));
     assert_eq!(sql.values()[..2], ends);
+
+    let mut search = events(Dialect::Postgres, &filter, None, 101);
+    search.moment(Some(Timestamp::from_secs(864_000)));
+    search.number(1_000_000);
+    let Step::Rows(sql) = search.next() else { panic!("there are many") };
+    assert!(sql.values().contains(&Value::Integer(50 * 101)));
+    // It came by so many that the largest budget would fill the page.
+    let largest = Value::Integer(20_000);
+    assert!(!search.rows(26));
+    let Step::Rows(sql) = search.next() else { panic!("there may be enough") };
+    assert!(sql.values().contains(&largest));
+    // It did not come by enough of them either: part of the window is counted, until it is small enough to walk further, and to
+    // gather all.
+    assert!(!search.rows(7));
+    for _ in 0..2 {
+        assert!(matches!(search.next(), Step::Number(_)));
+        search.number(1_000_000);
+    }
+    let Step::Rows(sql) = search.next() else { panic!("an hour is walked") };
+    assert!(sql.values().contains(&largest));
+    assert!(!search.rows(100));
+    let Step::Rows(sql) = search.next() else { panic!("an hour is gathered") };
+    assert!(!sql.values().contains(&largest));
+    assert!(search.rows(101));
+    assert_eq!(search.next(), Step::Done);
 }
 
 #[test]
