@@ -34,6 +34,9 @@ const GATHER_COST_MAX: u32 = 10_000;
 /// The same in a window of more than a day, where it is found out quickly whether there are many.
 const WIDE_COST_MAX: u32 = 2_000;
 
+/// The same where all is one window.
+const ONCE_COST_MAX: u32 = 50_000;
+
 /// A search, step by step: whoever drives it asks the store what [`Self::next`] says and tells it the answer.
 #[derive(Debug)]
 pub(in crate::store) struct Search {
@@ -49,6 +52,8 @@ pub(in crate::store) struct Search {
     hours: i64,
     /// From here on up to what has been searched there are many.
     dense: Option<Timestamp>,
+    /// Whether windows do not help: see [`is_one_window`].
+    at_once: bool,
     window: Window,
     stage: Stage,
 }
@@ -95,7 +100,10 @@ impl Search {
     pub(super) fn new(dialect: Dialect, asked: Asked, levels: Vec<i64>) -> Self {
         let window = Window { newest: Timestamp::EPOCH, from: Timestamp::EPOCH };
         let (wanted, stage) = (asked.rows, Stage::Jump);
-        Self { dialect, asked, levels, until: None, wanted, hours: DAY, dense: None, window, stage }
+        let at_once = is_one_window(dialect, &asked);
+        let hours = if at_once { WIDEST } else { DAY };
+        let (until, dense) = (None, None);
+        Self { dialect, asked, levels, until, wanted, hours, dense, at_once, window, stage }
     }
 
     /// What to ask.
@@ -143,7 +151,7 @@ impl Search {
                 let budget = Budget::of(self.wanted);
                 self.stage = Stage::WalkWithinBudget { budget, or_gather: None };
             }
-            1 => {
+            _ if self.hours == 1 || self.at_once => {
                 let or_gather = Some(way);
                 self.stage = Stage::WalkWithinBudget { budget: Budget::MAX, or_gather };
             }
@@ -227,7 +235,11 @@ impl Search {
 
     /// What gathering a window as wide as this one may cost.
     const fn cost_max(&self) -> u32 {
-        if self.hours > DAY { WIDE_COST_MAX } else { GATHER_COST_MAX }
+        match self.hours {
+            _ if self.at_once => ONCE_COST_MAX,
+            hours if hours > DAY => WIDE_COST_MAX,
+            _ => GATHER_COST_MAX,
+        }
     }
 
     /// The newest hour with such events that is older than what has been searched.
@@ -261,6 +273,12 @@ impl Search {
         sql.push(" ORDER BY p.hour DESC").limit(1);
         sql
     }
+}
+
+/// Whether the first window is the widest, and stays it. SQLite has no partitions: of an index by address, a network's part is read
+/// for all times, however small the window is. So it is read once.
+fn is_one_window(dialect: Dialect, asked: &Asked) -> bool {
+    dialect == Dialect::Sqlite && asked.served.first().is_some_and(|first| !first.ordered)
 }
 
 /// Where a window of so many hours begins that ends with this hour: those of whole days with a day, as partitions do.

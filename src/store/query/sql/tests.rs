@@ -221,6 +221,22 @@ fn a_prefix_is_counted_and_gathered_by_keys_where_there_are_few_and_walked_where
 }
 
 #[test]
+fn a_network_is_counted_once_in_sqlite_whose_index_has_it_for_all_times() {
+    let network = Network { address: "192.0.2.0".parse().unwrap(), length: 24 };
+    let filter = EventFilter { destination: Some(network), ..EventFilter::default() };
+    let mut search = events(Dialect::Sqlite, &filter, None, 101);
+    search.moment(Some(Timestamp::from_secs(864_000)));
+    assert!(matches!(search.next(), Step::Number(_)));
+    search.number(1_000_000);
+    let Step::Rows(walk) = search.next() else { panic!("there are many") };
+    assert!(walk.values().contains(&Value::Integer(20_000)));
+    assert!(!search.rows(100));
+    assert!(matches!(search.next(), Step::Rows(_)));
+    assert!(search.rows(101));
+    assert_eq!(search.next(), Step::Done);
+}
+
+#[test]
 fn a_key_between_two_microseconds_stands_behind_no_row_of_the_later_one() {
     let id = EventId { epoch: Epoch::new(Timestamp::EPOCH, 5), number: 9 };
     let key = |nanos| events::behind("time", PageKey { time: Timestamp::from_nanos(nanos), id });
