@@ -1,8 +1,8 @@
 #!/bin/sh
 # profile.sh [SECONDS [FRAMES_PER_SECOND]]: what the worker of a sensor does while frames come over the wire of wire.sh.
 #
-# Leaves perf.data, report.txt and, where stackcollapse-perf.pl and flamegraph.pl are installed, flame.svg in perf/build/profile. A
-# build of the release profile has line tables, so functions have names.
+# Leaves perf.data, report.txt and flame.svg in perf/build/profile. A build of the release profile has line tables, so functions have
+# names.
 set -eu
 cd "$(dirname "$0")"
 seconds=${1:-10}
@@ -40,7 +40,5 @@ wait "$running" || true
 running=
 perf report -i "$out/perf.data" --no-children --stdio -g none 2>/dev/null | grep -v '^ *$' >"$out/report.txt"
 sed -n '1,40p' "$out/report.txt"
-if command -v stackcollapse-perf.pl flamegraph.pl >/dev/null; then
-    perf script -i "$out/perf.data" | stackcollapse-perf.pl | flamegraph.pl >"$out/flame.svg"
-    echo "flame graph: perf/$out/flame.svg"
-fi
+perf script -i "$out/perf.data" --no-inline -F comm,ip,sym 2>/dev/null | python3 flame.py worker-0 "A worker on a wire" >"$out/flame.svg"
+echo "flame graph: perf/$out/flame.svg"
