@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder, NoLabelSet};
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeLabelSet, MetricEncoder,
+    NoLabelSet,
+};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
@@ -43,11 +46,11 @@ impl<'a> Page<'a> {
     }
 
     /// A counter with labels.
-    pub(super) fn counters<'l, const N: usize>(
+    pub(super) fn counters<'l, V: EncodeCounterValue, const N: usize>(
         &mut self,
         name: &'static str,
         help: &str,
-        series: impl IntoIterator<Item = (Labels<'l, N>, u64)>,
+        series: impl IntoIterator<Item = (Labels<'l, N>, V)>,
     ) -> fmt::Result {
         let name = Name::of(name, MetricType::Counter);
         let mut family = self.family(&name, help)?;
@@ -66,14 +69,8 @@ impl<'a> Page<'a> {
         help: &str,
         series: impl IntoIterator<Item = (Labels<'l, N>, u64)>,
     ) -> fmt::Result {
-        let name = Name::of(name, MetricType::Counter);
-        let mut family = self.family(&name, help)?;
-        for (labels, nanos) in series {
-            family
-                .encode_family(&Short(labels))?
-                .encode_counter::<NoLabelSet, _, u64>(&seconds(nanos), None)?;
-        }
-        Ok(())
+        let series = series.into_iter().map(|(labels, nanos)| (labels, seconds(nanos)));
+        self.counters(name, help, series)
     }
 
     /// A gauge without labels.
@@ -95,11 +92,11 @@ impl<'a> Page<'a> {
     }
 
     /// A gauge with labels.
-    pub(super) fn gauges<'l, const N: usize>(
+    pub(super) fn gauges<'l, V: EncodeGaugeValue, const N: usize>(
         &mut self,
         name: &'static str,
         help: &str,
-        series: impl IntoIterator<Item = (Labels<'l, N>, u64)>,
+        series: impl IntoIterator<Item = (Labels<'l, N>, V)>,
     ) -> fmt::Result {
         let name = Name::of(name, MetricType::Gauge);
         let mut family = self.family(&name, help)?;
@@ -116,12 +113,8 @@ impl<'a> Page<'a> {
         help: &str,
         series: impl IntoIterator<Item = (Labels<'l, N>, u64)>,
     ) -> fmt::Result {
-        let name = Name::of(name, MetricType::Gauge);
-        let mut family = self.family(&name, help)?;
-        for (labels, nanos) in series {
-            family.encode_family(&Short(labels))?.encode_gauge(&seconds(nanos))?;
-        }
-        Ok(())
+        let series = series.into_iter().map(|(labels, nanos)| (labels, seconds(nanos)));
+        self.gauges(name, help, series)
     }
 
     /// Facts as labels; `name` ends in `_info`.
