@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ptr;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, MatchKind, StartKind, packed};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, MatchKind, Span, StartKind, packed};
 
 use super::condition::{Condition, FlagsTest};
 use super::intervals::Intervals;
@@ -366,6 +366,8 @@ struct Search {
     /// None where there are too many patterns, or no vector instructions.
     any: Option<Vec<packed::Searcher>>,
     automaton: AhoCorasick,
+    /// The bytes of the longest pattern.
+    longest: usize,
     /// For each pattern, the rules that wait for it.
     owners: Vec<Box<[u16]>>,
 }
@@ -394,26 +396,46 @@ impl Search {
         let any = (patterns.len() <= PATTERNS_PACKED_MAX)
             .then(|| patterns.chunks(PATTERNS_TOGETHER).map(packed::Searcher::new).collect())
             .flatten();
+        let longest = patterns.iter().map(|pattern| pattern.len()).max().unwrap_or(0);
         let owners = owners.into_values().map(Vec::into_boxed_slice).collect();
-        Ok(Self { any, automaton, owners })
+        Ok(Self { any, automaton, longest, owners })
     }
 
-    /// From where on patterns can stand in the payload; the whole of it where that can't be told for less than finding them. `None` where
-    /// there is none.
-    fn first_place(&self, payload: &[u8], lowered: &mut Vec<u8>) -> Option<usize> {
-        let Some(any) = &self.any else { return Some(0) };
-        lowered.clear();
-        lowered.extend(payload.iter().map(u8::to_ascii_lowercase));
-        any.iter().filter_map(|searcher| searcher.find(&*lowered)).map(|found| found.start()).min()
-    }
-
-    /// Proposes the rules whose pattern stands in the payload. Every hit is looked at, up to a bound that only a rule set with
-    /// many short patterns inside each other can reach.
+    /// Proposes the rules whose pattern stands in the payload.
     fn propose(&self, payload: &[u8], scratch: &mut Scratch) {
         scratch.begin_search(self.owners.len(), payload.len());
-        let Some(first) = self.first_place(payload, scratch.lowered()) else { return };
-        let most = HITS_LEAST + HITS_PER_BYTE * payload.len();
-        let mut hits = self.automaton.find_overlapping_iter(Input::new(payload).range(first..));
+        let Some(any) = &self.any else {
+            self.propose_all_of(Input::new(payload), scratch);
+            return;
+        };
+        let mut lowered = scratch.take_lowered();
+        lowered.clear();
+        lowered.extend(payload.iter().map(u8::to_ascii_lowercase));
+        for searcher in any {
+            self.propose_found_by(searcher, &lowered, scratch);
+        }
+        scratch.give_back_lowered(lowered);
+    }
+
+    /// Proposes the rules of the patterns of one searcher. Where it finds one, others can begin at the same place, so the automaton
+    /// looks at what the longest could fill. A payload that is full of patterns is left to the automaton from some place on.
+    fn propose_found_by(&self, searcher: &packed::Searcher, lowered: &[u8], scratch: &mut Scratch) {
+        let mut from = 0;
+        for _ in 0..PLACES_MAX {
+            let rest = Span { start: from, end: lowered.len() };
+            let Some(found) = searcher.find_in(lowered, rest) else { return };
+            let end = lowered.len().min(found.start() + self.longest);
+            self.propose_all_of(Input::new(lowered).range(found.start()..end), scratch);
+            from = found.start() + 1;
+        }
+        self.propose_all_of(Input::new(lowered).range(from..), scratch);
+    }
+
+    /// Proposes the rules whose pattern stands there. Every hit is looked at, up to a bound that only a rule set with many short patterns
+    /// inside each other can reach.
+    fn propose_all_of(&self, there: Input<'_>, scratch: &mut Scratch) {
+        let most = HITS_LEAST + HITS_PER_BYTE * there.get_range().len();
+        let mut hits = self.automaton.find_overlapping_iter(there);
         for hit in hits.by_ref().take(most) {
             let pattern = hit.pattern().as_usize();
             if scratch.is_first_hit(pattern) {
@@ -432,6 +454,8 @@ impl Search {
 const PATTERNS_TOGETHER: usize = 48;
 /// With more patterns, so many passes cost as much as the automaton.
 const PATTERNS_PACKED_MAX: usize = 4 * PATTERNS_TOGETHER;
+/// At so many places of a payload the automaton looks only where a pattern was found.
+const PLACES_MAX: usize = 8;
 /// Up to this many bytes of patterns the automaton is a table, which is faster and larger: about 256 KiB for 8 KiB.
 const DFA_BYTES_MAX: usize = 8192;
 /// How many hits any payload may have.
@@ -465,4 +489,45 @@ pub(super) fn payload_least(condition: &Condition, contents: &[Content]) -> usiz
     });
     let by_length = condition.payload_length.map_or(0, |test| test.least());
     by_content.max().unwrap_or(0).max(usize::try_from(by_length).unwrap_or(usize::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::decode::Transport;
+    use crate::handover::Findings;
+    use crate::rules::tests::packet;
+    use crate::rules::{RuleSet, RuleText, Scratch, Variables};
+
+    const WEB: Transport = Transport::Tcp { source_port: 40_000, destination_port: 80, flags: 24 };
+
+    /// The numbers of the patterns, from 1, for which a rule of each fires.
+    fn found(patterns: &[String], payload: &str, scratch: &mut Scratch) -> Vec<u32> {
+        let rule = |(sid, pattern)| {
+            format!("alert tcp any any -> any 80 (content:\"{pattern}\"; nocase; sid:{sid};)\n")
+        };
+        let text: String = (1_u32..).zip(patterns).map(rule).collect();
+        let (rules, _) = RuleSet::load([RuleText { name: "a", text: &text }], &Variables::none());
+        let mut findings = Findings::default();
+        rules.inspect(&packet(WEB, payload.as_bytes()), scratch, &mut findings);
+        findings.rules().iter().filter_map(|&at| Some(rules.rule(at)?.sid)).collect()
+    }
+
+    proptest! {
+        // As long as vector instructions need, from a payload full of patterns to one with hardly any.
+        #[test]
+        fn every_pattern_is_found_however_they_lie_across_each_other(
+            patterns in prop::collection::btree_set("[ab]{1,7}|[abc]{2,3}|[a-d]{9,20}", 1..=12),
+            payload in "([abAB]{1,12}|[.]{1,40}|[a-dA-D]{5,25}){0,24}",
+        ) {
+            let patterns: Vec<String> = patterns.into_iter().collect();
+            let lowered = payload.to_ascii_lowercase();
+            let mut scratch = Scratch::new();
+            let there = (1_u32..).zip(&patterns).filter(|(_, pattern)| lowered.contains(pattern.as_str()));
+            let there: Vec<u32> = there.map(|(sid, _)| sid).collect();
+            prop_assert_eq!(found(&patterns, &payload, &mut scratch), there, "{:?} in {}", patterns, payload);
+            prop_assert_eq!(scratch.counters().inspection_cut_short, 0);
+        }
+    }
 }

@@ -359,8 +359,13 @@ impl Scratch {
         }
     }
 
-    pub(super) const fn lowered(&mut self) -> &mut Vec<u8> {
-        &mut self.lowered
+    /// The memory for a payload in lower case, until it is given back.
+    pub(super) fn take_lowered(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.lowered)
+    }
+
+    pub(super) fn give_back_lowered(&mut self, lowered: Vec<u8>) {
+        self.lowered = lowered;
     }
 
     pub(super) fn is_first_hit(&mut self, pattern: usize) -> bool {
