@@ -23,8 +23,8 @@ pub struct Meter {
     logarithms: Box<[f64]>,
 }
 
-/// How many logarithms are kept: 8 KiB, a quarter of a first-level cache, for sources of up to 1,023 packets a minute.
-const LOGARITHMS: u32 = 1024;
+/// How many logarithms are kept: 512 KiB, of which a source that counts on from packet to packet needs a line at a time.
+const LOGARITHMS: u32 = 1 << 16;
 
 impl Meter {
     /// Instruments that measure as `params` say.

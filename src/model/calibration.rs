@@ -37,7 +37,7 @@ pub(super) struct Calibration {
     counts: Box<[(u64, u64)]>,
     /// The same as shares, from each knot to the next.
     segments: Box<[Segment]>,
-    /// For each stretch of scores, as many of `scores` as lie before it: where the search begins, and where it ends.
+    /// For each stretch of scores, as many of `scores` as lie before it: where the search begins.
     before: Box<[u16]>,
 }
 
@@ -75,7 +75,7 @@ impl Segment {
 }
 
 /// Stretches that the scores from 0 to 1 are cut into: a power of two, so that multiplying by it is exact.
-const STRETCHES: u16 = 4096;
+const STRETCHES: u16 = 16_384;
 const _: () = assert!(KNOTS_MAX <= u16::MAX as usize, "a number of knots is 16 bits");
 
 impl Calibration {
@@ -174,11 +174,12 @@ impl Calibration {
     )]
     fn knots_up_to(&self, score: f32) -> usize {
         let stretch = (score * f32::from(STRETCHES)) as usize;
-        let start = self.before.get(stretch).copied().map_or(0, usize::from);
-        let end = self.before.get(stretch + 1).copied().map_or(self.scores.len(), usize::from);
-        // Hardly ever more than two: they are counted sooner than searched.
-        let within = self.scores.get(start..end).unwrap_or_default();
-        start + within.iter().filter(|&&knot| knot <= score).count()
+        let mut up_to = self.before.get(stretch).copied().map_or(0, usize::from);
+        // Hardly ever more than one step: a stretch is narrower than most knots are apart.
+        while self.scores.get(up_to).is_some_and(|&knot| knot <= score) {
+            up_to += 1;
+        }
+        up_to
     }
 
     pub(super) fn quantile(&self, score: AnomalyScore) -> f32 {
