@@ -314,6 +314,8 @@ fn sockets_that_open_while_frames_come_see_none_twice_and_count_none_twice() {
             let mut some = frames.chunks(10);
             while !opened.load(Ordering::Relaxed) {
                 sender.send(some.next().expect("opening takes less time"));
+                // A fast machine would have sent all of them before the sockets are open.
+                thread::sleep(Duration::from_micros(100));
             }
             let after = some.next().expect("there are more");
             sender.send(after);
