@@ -1,10 +1,12 @@
 //! What a worker does for the sources that it owns: count, measure, score, judge.
 
+use arrayvec::ArrayVec;
+
 use crate::address::Address;
 use crate::capture::TURN_FRAMES_MAX;
 use crate::counters::Counters;
 use crate::features::{FeatureParams, FeatureVector, Meter, PacketEvidence, SourceState};
-use crate::handover::{Digest, Findings, Gathered, Marks};
+use crate::handover::{Digest, Findings, Gathered, Marks, TURNS_TOGETHER_MAX};
 use crate::intel::IntelEntryIndex;
 use crate::model::AnomalyScore;
 use crate::rules::{AttackClass, Place, RuleSet, Sighting, ThresholdTable};
@@ -112,15 +114,21 @@ impl Owner {
         due.clear();
         self.hash_and_prefetch(turn, in_force);
         let keys = std::mem::take(&mut self.keys);
-        for ((digest, findings), key) in turn.packets().zip(&keys) {
-            let detection = in_force.by_mark(digest.marks);
-            if digest.marks.has(Marks::TOWARDS) {
-                counters.towards_counted += 1;
-                self.count_towards(digest, key, findings, detection, due);
-            } else {
-                counters.scored += 1;
-                self.count_and_observe(digest, key, findings, detection, due);
+        let mut packets = turn.packets().zip(&keys);
+        let mut begin = 0;
+        for end in turn.ends() {
+            for ((digest, findings), key) in packets.by_ref().take(end.digests - begin) {
+                let detection = in_force.by_mark(digest.marks);
+                if digest.marks.has(Marks::TOWARDS) {
+                    counters.towards_counted += 1;
+                    self.count_towards(digest, key, findings, detection, due);
+                } else {
+                    counters.scored += 1;
+                    self.count_and_observe(digest, key, findings, detection, due);
+                }
             }
+            begin = end.digests;
+            due.end_turn(end.number);
         }
         self.keys = keys;
     }
@@ -307,7 +315,7 @@ impl Known {
     }
 }
 
-/// The packets and victims of one turn on their way to a verdict. Used again for each turn.
+/// The packets and victims of one turn, or of several together, on their way to a verdict. Used again for each.
 #[derive(Debug)]
 pub struct Due {
     /// Complete but for score, sum and level until [`judge`](Self::judge).
@@ -317,6 +325,8 @@ pub struct Due {
     scores: Vec<AnomalyScore>,
     /// Each score, the share of known rows that score less, and its risk.
     calibrated: Vec<(AnomalyScore, f32, f32)>,
+    /// The number of each turn, and how many verdicts there are up to its end.
+    turns: ArrayVec<(u64, usize), TURNS_TOGETHER_MAX>,
     /// Of the last packet: what it was looked at with.
     looked_at_with: Marks,
     /// Whether two detections judge this turn: then each row is scored by itself.
@@ -329,9 +339,10 @@ impl Due {
     pub fn new() -> Self {
         Self {
             verdicts: Vec::with_capacity(TURN_VERDICTS_MAX),
-            rows: Vec::with_capacity(TURN_FRAMES_MAX),
-            scores: Vec::with_capacity(TURN_FRAMES_MAX),
-            calibrated: Vec::with_capacity(TURN_FRAMES_MAX),
+            rows: Vec::with_capacity(TURN_VERDICTS_MAX),
+            scores: Vec::with_capacity(TURN_VERDICTS_MAX),
+            calibrated: Vec::with_capacity(TURN_VERDICTS_MAX),
+            turns: ArrayVec::new(),
             looked_at_with: Marks::default(),
             is_mixed: false,
         }
@@ -397,8 +408,20 @@ impl Due {
         &self.verdicts
     }
 
+    /// The same by turn: its number, and its verdicts.
+    pub fn turns(&self) -> impl ExactSizeIterator<Item = (u64, &[Verdict])> {
+        let mut rest = self.verdicts();
+        let mut begin = 0;
+        self.turns.iter().map(move |&(number, end)| {
+            let (verdicts, later) = rest.split_at_checked(end - begin).unwrap_or((rest, &[]));
+            (rest, begin) = (later, end);
+            (number, verdicts)
+        })
+    }
+
     fn clear(&mut self) {
         self.verdicts.clear();
+        self.turns.clear();
         self.rows.clear();
         self.is_mixed = false;
     }
@@ -415,6 +438,10 @@ impl Due {
         self.looked_at_with = looked_at_with;
         self.rows.push(features);
         self.verdicts.push(begun(digest, findings, known, features));
+    }
+
+    fn end_turn(&mut self, number: u64) {
+        self.turns.push((number, self.verdicts.len()));
     }
 
     fn victim(&mut self, digest: &Digest, findings: &Findings, known: Known, sources: u32) {

@@ -13,7 +13,7 @@ use hdrhistogram::Histogram;
 use crate::capture::{Batch, FrameSource, Received, TURN_FRAMES_MAX};
 use crate::counters::{Counters, Latency, Published, Stage};
 use crate::decode::{self, Packet};
-use crate::handover::{Gather, Gathered, Handover};
+use crate::handover::{Gather, Gathered, Handover, TURNS_TOGETHER_MAX};
 use crate::inspect::Inspector;
 use crate::latest::Latest;
 use crate::owner::{Due, Owner, TURN_VERDICTS_MAX};
@@ -52,6 +52,8 @@ pub struct Worker<S> {
     latency: Histogram<u64>,
     /// The same in coarse steps, as published.
     latency_published: Latency,
+    /// The number of the last turn that was judged.
+    turn: u64,
     /// When the counters were last sent along as a mark.
     marked: Instant,
     /// Whether anything was counted since they were last shown, and since they last went along.
@@ -142,6 +144,7 @@ impl<S: FrameSource> Worker<S> {
             latency: Histogram::new_with_bounds(1, LATENCY_NANOS_MAX, 3)
                 .expect("the bounds are constants in order"),
             latency_published: Latency::default(),
+            turn: 0,
             marked: parts.started,
             news: News::default(),
             started: parts.started,
@@ -255,7 +258,7 @@ impl<S: FrameSource> Worker<S> {
     /// The judging half of a turn: gather what this worker owns, measure, score, judge, report.
     fn judge(&mut self) -> Gather {
         if self.when_full == WhenFull::Wait
-            && !self.verdicts.has_room_for(TURN_VERDICTS_MAX)
+            && !self.verdicts.has_room_for(TURN_VERDICTS_MAX + TURNS_TOGETHER_MAX)
             && !self.verdicts.is_abandoned()
         {
             return Gather::Waiting;
@@ -280,9 +283,8 @@ impl<S: FrameSource> Worker<S> {
         self.due.judge(in_force, counters);
         watch.lap(Stage::Judge, counters, &self.published);
 
-        // The only line of the data path that can lose a verdict.
-        counters.offered(&self.verdicts.offer(self.due.verdicts()));
-        watch.lap(Stage::Ring, counters, &self.published);
+        self.offer();
+        watch.lap(Stage::Ring, &mut self.counters, &self.published);
 
         let took = self.clock(watch.last).nanos_since(self.gathered.received()).unsigned_abs();
         let judged = self.due.verdicts().len() as u64;
@@ -294,6 +296,19 @@ impl<S: FrameSource> Worker<S> {
         Gather::Turn
     }
 
+    /// Puts the verdicts into the ring, and behind those of each turn its end; that of the last one waits for what was counted.
+    fn offer(&mut self) {
+        let mut turns = self.due.turns();
+        while let Some((number, verdicts)) = turns.next() {
+            // The only line of the data path that can lose a verdict.
+            self.counters.offered(&self.verdicts.offer(verdicts));
+            self.turn = number;
+            if turns.len() > 0 {
+                self.verdicts.close_turn(number, None);
+            }
+        }
+    }
+
     /// Ends a turn: shows the counters, and once in a while sends them along.
     fn publish(&mut self, now: Instant) {
         let counters = self.counters_now();
@@ -302,7 +317,7 @@ impl<S: FrameSource> Worker<S> {
         if marks {
             self.marked = now;
         }
-        self.verdicts.close_turn(self.gathered.number(), marks.then_some(&counters));
+        self.verdicts.close_turn(self.turn, marks.then_some(&counters));
         self.news = News { to_show: false, to_mark: !marks };
     }
 

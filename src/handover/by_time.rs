@@ -59,7 +59,6 @@ impl ByTime {
 
     /// Takes up to [`TURN_FRAMES_MAX`] digests.
     pub(super) fn gather(&mut self, inlets: &mut [Inlet], turn: &mut Gathered) -> Gather {
-        turn.received = Timestamp::from_nanos(i64::MAX);
         let (end, all_left) = self.horizon(inlets, self.patience_nanos);
         self.take_until(end, inlets, turn);
         if turn.digests.is_empty()
@@ -71,7 +70,7 @@ impl ByTime {
             self.take_until(end, inlets, turn);
         }
         if !turn.digests.is_empty() {
-            turn.number = self.turns;
+            turn.end(self.turns, turn.received);
             self.turns += 1;
             return Gather::Turn;
         }

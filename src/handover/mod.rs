@@ -3,6 +3,7 @@
 mod by_time;
 mod digest;
 
+use arrayvec::ArrayVec;
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::capture::TURN_FRAMES_MAX;
@@ -14,6 +15,9 @@ pub use digest::{Digest, Findings, Marks, RULE_HITS_MAX};
 /// How many digests one turn can send to one owner at most: every packet once for its source, once for its destination,
 /// and the mark at the end.
 const TURN_DIGESTS_MAX: usize = 2 * TURN_FRAMES_MAX + 1;
+
+/// How many turns an owner takes together at most.
+pub(crate) const TURNS_TOGETHER_MAX: usize = 64;
 
 /// Digests that fit into one ring of a replay: several turns, so that a worker may run ahead of the slowest.
 const RING_SLOTS: usize = 4 * TURN_DIGESTS_MAX;
@@ -165,12 +169,13 @@ impl Handover {
         waiting.map(|inlet| inlet.detection).min().unwrap_or(u64::MAX)
     }
 
-    /// Takes the next turn, in the order of the frames, if it is there.
+    /// Takes the next turn, in the order of the frames, if it is there; and what is there already of those behind it, as long as all are
+    /// no more than the largest turn. With several workers each has a part of every turn, and a model scores many rows for less.
     pub fn gather(&mut self, turn: &mut Gathered) -> Gather {
         turn.clear();
         match &mut self.gathering {
             Gathering::ByTime(by_time) => by_time.gather(&mut self.inlets, turn),
-            Gathering::ByTurn { next_turn } => gather_turn(next_turn, &mut self.inlets, turn),
+            Gathering::ByTurn { next_turn } => gather_turns(next_turn, &mut self.inlets, turn),
         }
     }
 
@@ -178,6 +183,16 @@ impl Handover {
     pub fn close(&mut self) {
         self.outlets.clear();
     }
+}
+
+/// Takes turn `next_turn`, and those behind it that are there and fit.
+fn gather_turns(next_turn: &mut u64, inlets: &mut [Inlet], turn: &mut Gathered) -> Gather {
+    let first = gather_turn(next_turn, inlets, turn);
+    let mut last = first;
+    while last == Gather::Turn && !turn.ends.is_full() {
+        last = gather_turn(next_turn, inlets, turn);
+    }
+    first
 }
 
 /// Takes turn `next_turn` from the worker whose it is.
@@ -188,8 +203,7 @@ fn gather_turn(next_turn: &mut u64, inlets: &mut [Inlet], turn: &mut Gathered) -
     let sender_left = inlet.digests.is_abandoned();
     match inlet.take_turn(turn) {
         Some(received) => {
-            turn.number = *next_turn;
-            turn.received = received;
+            turn.end(*next_turn, received);
             *next_turn += 1;
             Gather::Turn
         }
@@ -209,14 +223,23 @@ pub enum Gather {
     End,
 }
 
-/// One turn as its owner got it. Used again for each turn.
+/// One turn as its owner got it, or several together. Used again for each.
 #[derive(Debug)]
 pub struct Gathered {
     digests: Vec<Digest>,
     findings: Vec<Findings>,
-    number: u64,
+    ends: ArrayVec<TurnEnd, TURNS_TOGETHER_MAX>,
     received: Timestamp,
     late: u64,
+}
+
+/// Where one of the turns taken together ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TurnEnd {
+    /// The number of the turn.
+    pub number: u64,
+    /// How many digests there are up to its end.
+    pub digests: usize,
 }
 
 impl Gathered {
@@ -226,16 +249,16 @@ impl Gathered {
         Self {
             digests: Vec::with_capacity(TURN_DIGESTS_MAX),
             findings: Vec::with_capacity(TURN_DIGESTS_MAX),
-            number: 0,
-            received: Timestamp::EPOCH,
+            ends: ArrayVec::new(),
+            received: Timestamp::from_nanos(i64::MAX),
             late: 0,
         }
     }
 
-    /// The number of the turn.
+    /// The ends of the turns in it, the last behind all digests.
     #[must_use]
-    pub const fn number(&self) -> u64 {
-        self.number
+    pub fn ends(&self) -> &[TurnEnd] {
+        &self.ends
     }
 
     /// What its receiver gave to [`Handover::end_turn`]; the earliest, when digests of several turns are in it.
@@ -269,7 +292,15 @@ impl Gathered {
     fn clear(&mut self) {
         self.digests.clear();
         self.findings.clear();
+        self.ends.clear();
+        self.received = Timestamp::from_nanos(i64::MAX);
         self.late = 0;
+    }
+
+    /// What came so far is all of turn `number`, received at this time or later.
+    fn end(&mut self, number: u64, received: Timestamp) {
+        self.received = self.received.min(received);
+        self.ends.push(TurnEnd { number, digests: self.digests.len() });
     }
 }
 
@@ -397,9 +428,10 @@ struct Inlet {
 }
 
 impl Inlet {
-    /// Takes one turn up to its mark. A turn is put into the ring in one piece, so the mark is there if anything is.
+    /// Takes one turn up to its mark, if it fits. A turn is put into the ring in one piece, so the mark is there if anything is.
     fn take_turn(&mut self, turn: &mut Gathered) -> Option<Timestamp> {
-        let there = self.digests.slots().min(TURN_DIGESTS_MAX);
+        let begin = turn.digests.len();
+        let there = self.digests.slots().min(TURN_DIGESTS_MAX - begin);
         let chunk = self.digests.read_chunk(there).ok()?;
         let (first, second) = chunk.as_slices();
         let is_mark = |digest: &Digest| digest.marks.has(Marks::TURN);
@@ -412,7 +444,8 @@ impl Inlet {
             turn.digests.extend_from_slice(second);
         }
         chunk.commit(length + 1);
-        let found = turn.digests.iter().filter(|digest| digest.marks.has(Marks::FINDINGS)).count();
+        let taken = turn.digests.iter().skip(begin);
+        let found = taken.filter(|digest| digest.marks.has(Marks::FINDINGS)).count();
         let findings = self.findings.read_chunk(found).ok()?;
         let (first, second) = findings.as_slices();
         turn.findings.extend_from_slice(first);
@@ -467,7 +500,8 @@ mod tests {
                 let mut turn = Gathered::new();
                 let mut seen = Vec::new();
                 while handover.gather(&mut turn) == Gather::Turn {
-                    assert_eq!(turn.received(), Timestamp::from_secs(turn.number() as i64));
+                    let first = turn.ends().first().map(|end| end.number);
+                    assert_eq!(turn.received(), Timestamp::from_secs(first.unwrap() as i64));
                     for (digest, findings) in turn.packets() {
                         let expected = if digest.sequence % 3 == 0 {
                             vec![digest.sequence as u16]
@@ -494,8 +528,33 @@ mod tests {
         assert_eq!(mesh[0].gather(&mut turn), Gather::Waiting);
         assert_eq!(mesh[0].end_turn(Timestamp::EPOCH), TurnHanded::default());
         assert_eq!(mesh[0].gather(&mut turn), Gather::Turn);
-        assert_eq!(mesh[0].gather(&mut turn), Gather::Turn);
+        let end = |number, digests| TurnEnd { number, digests };
+        assert_eq!(turn.ends(), [end(0, 0), end(1, 1)]);
         assert_eq!(turn.digests().len(), 1);
+    }
+
+    #[test]
+    fn turns_that_are_there_are_taken_together_as_far_as_the_largest_turn_goes() {
+        let mut mesh = mesh(1, Order::Turns);
+        let mut sequences = 0..;
+        for turn in 0..5 {
+            for sequence in sequences.by_ref().take(200) {
+                mesh[0].put(0, digest(sequence), &finding(sequence as u16));
+            }
+            assert_eq!(mesh[0].end_turn(Timestamp::from_secs(turn)).packets, 200);
+        }
+        let mut turn = Gathered::new();
+        let mut seen = Vec::new();
+        let mut ends = Vec::new();
+        while mesh[0].gather(&mut turn) == Gather::Turn {
+            let first = turn.ends()[0].number;
+            assert_eq!(turn.received(), Timestamp::from_secs(first as i64), "of the first of them");
+            ends.push(turn.ends().iter().map(|end| (end.number, end.digests)).collect::<Vec<_>>());
+            seen.extend(turn.packets().map(|(digest, found)| (digest.sequence, found.rules()[0])));
+        }
+        let pair = |first| vec![(first, 200), (first + 1, 400)];
+        assert_eq!(ends, [pair(0), pair(2), vec![(4, 200)]]);
+        assert_eq!(seen, (0..1_000).map(|n| (n, n as u16)).collect::<Vec<_>>());
     }
 
     #[test]
