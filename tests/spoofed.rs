@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use phantomnet::capture::{Batch, FrameSource, LinkType, Received};
@@ -133,9 +134,8 @@ fn resident_bytes() -> u64 {
 }
 
 /// Runs the flood through one worker: how many hosts are known afterwards, and the source with its borders.
-fn flood(hosts: u32, forged: u32, params: &SensorParams) -> (u32, Flood, f64) {
-    let config = Config::default();
-    let detection = setup::load_detection(&config, Timestamp::EPOCH).unwrap();
+fn flood(hosts: u32, forged: u32, config: &Config, params: &SensorParams) -> (u32, Flood, f64) {
+    let detection = setup::load_detection(config, Timestamp::EPOCH).unwrap();
     let source = Flood::new(hosts, forged);
     let mut still_known = StillKnown { after: u64::from(source.flood_ends()), known: 0 };
     let detection = Publisher::new(InForce::first(detection));
@@ -148,9 +148,10 @@ fn flood(hosts: u32, forged: u32, params: &SensorParams) -> (u32, Flood, f64) {
 #[test]
 fn who_was_there_before_a_flood_from_forged_sources_is_known_after_it() {
     let (hosts, forged) = (1_000, 300_000);
-    let mut params = setup::sensor_params(&Config::default(), 1).unwrap();
+    let config = Config::default();
+    let mut params = setup::sensor_params(&config, 1).unwrap();
     params.owner.sources.sources = 16_384;
-    let (known, ..) = flood(hosts, forged, &params);
+    let (known, ..) = flood(hosts, forged, &config, &params);
     assert!(known >= hosts / 100 * 99, "{known} of {hosts}");
 }
 
@@ -158,8 +159,11 @@ fn who_was_there_before_a_flood_from_forged_sources_is_known_after_it() {
 #[ignore = "a measurement, some minutes: cargo test --release --test main spoofed -- --ignored --nocapture"]
 fn a_hundred_million_forged_sources_neither_grow_the_sensor_nor_push_out_who_was_there() {
     let (hosts, forged) = (10_000, 100_000_000);
-    let params = setup::sensor_params(&Config::default(), 1).unwrap();
-    let (known, source, _) = flood(hosts, forged, &params);
+    // Another configuration than the default one, if it is named.
+    let named = std::env::var_os("PHANTOMNET_SPOOFED_CONFIG").map(PathBuf::from);
+    let config = Config::load(named.as_deref()).unwrap();
+    let params = setup::sensor_params(&config, 1).unwrap();
+    let (known, source, _) = flood(hosts, forged, &config, &params);
     let [(begins, before), (ends, after)] = source.borders[..] else { panic!("two borders") };
     let rate = |packets: u32, from: Instant, to: Instant| {
         f64::from(packets) / to.duration_since(from).as_secs_f64()

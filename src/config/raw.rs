@@ -62,7 +62,7 @@ impl Default for RawCapture {
             backend: "auto".to_owned(),
             modes: Mode::ALL.map(|mode| mode.name().to_owned()).into(),
             require: String::new(),
-            frames: 16_384,
+            frames: 32_768,
             timestamps: "kernel".to_owned(),
             ignore: Vec::new(),
             no_socket: "drop".to_owned(),
