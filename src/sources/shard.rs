@@ -49,12 +49,14 @@ impl<S: Resident> Shard<S> {
     ///
     /// * A source that is here goes on, or begins anew if it was silent for more than the idle time.
     /// * A newcomer gets a free place, else that of a session that has ended, else that of the least worth:
-    ///   [`Worth::Passing`] first, then [`Worth::Returned`] silent for more than [`QUIET_NANOS`], then, if there is evidence
-    ///   against the newcomer too, [`Worth::Suspect`]; among equals the one longest silent, then the first way.
+    ///   [`Worth::Passing`] first, then [`Worth::Returned`] silent for more than [`QUIET_NANOS`], but not where half of the places
+    ///   are suspects', then, if there is evidence against the newcomer too, [`Worth::Suspect`]; among equals the one longest silent,
+    ///   then the first way.
     /// * Otherwise it is denied: measured with a state that is not kept.
     ///
     /// So forged addresses displace neither a source that is active nor, unless they look bad themselves, one
-    /// that looked bad; and never one that looked bad and came back.
+    /// that looked bad; and never one that looked bad and came back. Of those in a flood some stand in a feed, and are suspects: they
+    /// displace one another once they have half of the places, and not who came back and is quiet for a while.
     pub fn visit<R>(
         &mut self,
         key: &SourceKey,
@@ -253,7 +255,9 @@ impl Room {
     /// Where `newcomer`, seen now, may go among `ways`.
     fn among(ways: &[Way; WAYS], newcomer: Way, idle_nanos: i64) -> Self {
         let ended_ticks = Way::ticks_surely_above(idle_nanos);
-        let quiet_ticks = Way::ticks_surely_above(QUIET_NANOS);
+        let suspects = ways.iter().filter(|way| way.worth() == Worth::Suspect as u64).count();
+        let quiet_ticks =
+            if suspects < WAYS / 2 { Way::ticks_surely_above(QUIET_NANOS) } else { u64::MAX };
         // Who goes first: the first one of the lowest rank, and among these of the least worth, and the longest silent.
         let rank = |way: Way| {
             let silent_ticks = newcomer.ticks().saturating_sub(way.ticks());

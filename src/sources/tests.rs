@@ -192,6 +192,26 @@ fn a_flood_of_forged_sources_displaces_nobody_active_or_known() {
     assert!(shard.counters().evicted > 250_000, "{:?}", shard.counters());
 }
 
+/// Feeds name whole networks, so of forged addresses some are in one: each is a suspect with its first packet.
+#[test]
+fn a_flood_of_which_some_look_bad_displaces_nobody_who_came_back_however_quiet() {
+    let mut shard = Shard::new(64, IDLE);
+    // So few that no five are in one set.
+    let residents: Vec<u32> = (1..=32).collect();
+    for packet in residents.iter().flat_map(|&source| [at(source, 0), at(source, 0)]) {
+        see(&mut shard, packet);
+    }
+    let mut forged = 0x8000_0000;
+    for second in 1..=200 {
+        for nth in 0..1_000 {
+            forged += 1;
+            see(&mut shard, if nth % 20 == 0 { bad(forged, second) } else { at(forged, second) });
+        }
+    }
+    let known = residents.iter().filter(|&&source| see(&mut shard, at(source, 200)) == 3).count();
+    assert_eq!(known, residents.len());
+}
+
 #[test]
 fn all_hashes_find_their_shard_and_each_shard_one_owner() {
     for workers in 1..=5 {
@@ -341,9 +361,10 @@ impl PlainSet {
         let places = || self.ways.iter().map(|(_, visitor)| visitor).enumerate();
         let rank = |&(_, visitor): &(usize, &Visitor)| (visitor.worth(), tick(visitor));
         let ended = places().filter(|(_, visitor)| silent_longer(visitor, IDLE));
+        let suspects = places().filter(|(_, visitor)| visitor.worth() == Worth::Suspect).count();
         let yielding = places().filter(|(_, visitor)| match visitor.worth() {
             Worth::Passing => true,
-            Worth::Returned => silent_longer(visitor, QUIET_NANOS),
+            Worth::Returned => suspects < 4 && silent_longer(visitor, QUIET_NANOS),
             Worth::Suspect => newcomer.bad,
             Worth::Known => false,
         });
