@@ -16,7 +16,7 @@ sender_core=${SENDER_CORE:-0}
 receiver_core=${RECEIVER_CORE:-1}
 sensor=${PHANTOMNET:-../target/release/phantomnet}
 frames=${FRAMES_PER_SECOND:-0}
-places=${PLACES:-16384}
+places=${PLACES:-32768}
 folder=$(mktemp -d /tmp/phantomnet-perf-XXXXXX)
 clean_up() {
     for process in ${running:-} ${receiver:-} ${recorder:-} ${sender:-}; do kill "$process" 2>/dev/null || true; done

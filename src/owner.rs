@@ -13,7 +13,7 @@ use crate::rules::{AttackClass, Place, RuleSet, Sighting, ThresholdTable};
 use crate::sources::{Keyer, SHARDS, SourceKey, Table, TableParams, shard_of};
 use crate::verdict::{Detection, Evidence, Floor, InForce, Level, Verdict};
 
-/// How many verdicts one turn can give at most: one for each packet, and one for each copy that made a rule fire.
+/// How many verdicts a turn, or turns together, can give at most: one for each packet, and one for each copy that made a rule fire.
 pub const TURN_VERDICTS_MAX: usize = 2 * TURN_FRAMES_MAX;
 
 /// How many windows of counting rules are asked for ahead of time in one turn. What is beyond waits for them.
@@ -329,7 +329,7 @@ pub struct Due {
     turns: ArrayVec<(u64, usize), TURNS_TOGETHER_MAX>,
     /// Of the last packet: what it was looked at with.
     looked_at_with: Marks,
-    /// Whether two detections judge this turn: then each row is scored by itself.
+    /// Whether two detections judge these packets: then each row is scored by itself.
     is_mixed: bool,
 }
 

@@ -48,7 +48,7 @@ pub struct Worker<S> {
     when_full: WhenFull,
     /// Where this core's counters can be seen.
     published: Arc<Published>,
-    /// From the frame's receipt to its verdict in the ring, nanoseconds.
+    /// From the frame's receipt to its verdict in the ring, nanoseconds; of turns judged together, from the receipt of the first.
     latency: Histogram<u64>,
     /// The same in coarse steps, as published.
     latency_published: Latency,
@@ -115,7 +115,7 @@ pub struct Finished<S> {
 /// How long a worker sleeps when it has nothing to receive and nothing to judge: short against the turns in flight.
 const NAP: Duration = Duration::from_micros(50);
 
-/// How many turns are judged for one that is received, at most.
+/// How often a worker judges what is there for one turn that it receives, at most.
 const JUDGED_PER_RECEIPT: usize = 4;
 
 /// How often the counters go along with a turn, for the collector to check the sums.

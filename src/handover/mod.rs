@@ -215,7 +215,7 @@ fn gather_turn(next_turn: &mut u64, inlets: &mut [Inlet], turn: &mut Gathered) -
 /// What asking for the next turn gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gather {
-    /// A whole turn; it may hold no digest for this owner.
+    /// A whole turn, or several; they may hold no digest for this owner.
     Turn,
     /// Its receiver has not handed it over yet.
     Waiting,

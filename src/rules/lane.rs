@@ -401,42 +401,60 @@ impl Search {
         Ok(Self { any, automaton, longest, owners })
     }
 
-    /// Proposes the rules whose pattern stands in the payload.
+    /// Proposes the rules whose pattern stands in the payload. Every hit is looked at, up to a bound that only a rule set with
+    /// many short patterns inside each other can reach.
     fn propose(&self, payload: &[u8], scratch: &mut Scratch) {
         scratch.begin_search(self.owners.len(), payload.len());
-        let Some(any) = &self.any else {
-            self.propose_all_of(Input::new(payload), scratch);
-            return;
-        };
-        let mut lowered = scratch.take_lowered();
-        lowered.clear();
-        lowered.extend(payload.iter().map(u8::to_ascii_lowercase));
+        let most = HITS_LEAST + HITS_PER_BYTE * payload.len();
+        let is_done = self.any.as_ref().is_some_and(|any| {
+            let mut lowered = scratch.take_lowered();
+            lowered.clear();
+            lowered.extend(payload.iter().map(u8::to_ascii_lowercase));
+            let is_done = self.propose_by_place(any, &lowered, most, scratch);
+            scratch.give_back_lowered(lowered);
+            is_done
+        });
+        if !is_done && self.propose_all_of(Input::new(payload), most, scratch).is_none() {
+            scratch.cut_short();
+        }
+    }
+
+    /// Where vector instructions find a pattern, others can begin too, so the automaton looks at what the longest could fill. Returns
+    /// false when that comes to more bytes than there are, or to too many hits: then one walk costs less.
+    fn propose_by_place(
+        &self,
+        any: &[packed::Searcher],
+        lowered: &[u8],
+        most: usize,
+        scratch: &mut Scratch,
+    ) -> bool {
+        let (mut bytes_left, mut hits_left) = (lowered.len(), most);
         for searcher in any {
-            self.propose_found_by(searcher, &lowered, scratch);
+            let mut rest = Span { start: 0, end: lowered.len() };
+            while let Some(found) = searcher.find_in(lowered, rest) {
+                let end = lowered.len().min(found.start() + self.longest);
+                let there = Input::new(lowered).range(found.start()..end);
+                let bytes = bytes_left.checked_sub(end - found.start());
+                let hits = bytes.and_then(|_| self.propose_all_of(there, hits_left, scratch));
+                let (Some(bytes), Some(hits)) = (bytes, hits) else { return false };
+                (bytes_left, hits_left) = (bytes, hits_left - hits);
+                rest.start = found.start() + 1;
+            }
         }
-        scratch.give_back_lowered(lowered);
+        true
     }
 
-    /// Proposes the rules of the patterns of one searcher. Where it finds one, others can begin at the same place, so the automaton
-    /// looks at what the longest could fill. A payload that is full of patterns is left to the automaton from some place on.
-    fn propose_found_by(&self, searcher: &packed::Searcher, lowered: &[u8], scratch: &mut Scratch) {
-        let mut from = 0;
-        for _ in 0..PLACES_MAX {
-            let rest = Span { start: from, end: lowered.len() };
-            let Some(found) = searcher.find_in(lowered, rest) else { return };
-            let end = lowered.len().min(found.start() + self.longest);
-            self.propose_all_of(Input::new(lowered).range(found.start()..end), scratch);
-            from = found.start() + 1;
-        }
-        self.propose_all_of(Input::new(lowered).range(from..), scratch);
-    }
-
-    /// Proposes the rules whose pattern stands there. Every hit is looked at, up to a bound that only a rule set with many short patterns
-    /// inside each other can reach.
-    fn propose_all_of(&self, there: Input<'_>, scratch: &mut Scratch) {
-        let most = HITS_LEAST + HITS_PER_BYTE * there.get_range().len();
+    /// Proposes the rules whose pattern stands there. How many hits there were; `None` where there are more than `most`.
+    fn propose_all_of(
+        &self,
+        there: Input<'_>,
+        most: usize,
+        scratch: &mut Scratch,
+    ) -> Option<usize> {
         let mut hits = self.automaton.find_overlapping_iter(there);
+        let mut count = 0;
         for hit in hits.by_ref().take(most) {
+            count += 1;
             let pattern = hit.pattern().as_usize();
             if scratch.is_first_hit(pattern) {
                 for &rule in self.owners.get(pattern).map(|rules| &**rules).unwrap_or_default() {
@@ -444,9 +462,7 @@ impl Search {
                 }
             }
         }
-        if hits.next().is_some() {
-            scratch.cut_short();
-        }
+        hits.next().is_none().then_some(count)
     }
 }
 
@@ -454,8 +470,6 @@ impl Search {
 const PATTERNS_TOGETHER: usize = 48;
 /// With more patterns, so many passes cost as much as the automaton.
 const PATTERNS_PACKED_MAX: usize = 4 * PATTERNS_TOGETHER;
-/// At so many places of a payload the automaton looks only where a pattern was found.
-const PLACES_MAX: usize = 8;
 /// Up to this many bytes of patterns the automaton is a table, which is faster and larger: about 256 KiB for 8 KiB.
 const DFA_BYTES_MAX: usize = 8192;
 /// How many hits any payload may have.
@@ -496,14 +510,14 @@ mod tests {
     use proptest::prelude::*;
 
     use crate::decode::Transport;
-    use crate::handover::Findings;
+    use crate::handover::{Findings, RULE_HITS_MAX};
     use crate::rules::tests::packet;
     use crate::rules::{RuleSet, RuleText, Scratch, Variables};
 
     const WEB: Transport = Transport::Tcp { source_port: 40_000, destination_port: 80, flags: 24 };
 
-    /// The numbers of the patterns, from 1, for which a rule of each fires.
-    fn found(patterns: &[String], payload: &str, scratch: &mut Scratch) -> Vec<u32> {
+    /// Of rules with a pattern each, numbered from 1: those that fire, and how many found no room among them.
+    fn found(patterns: &[String], payload: &str, scratch: &mut Scratch) -> (Vec<u32>, u8) {
         let rule = |(sid, pattern)| {
             format!("alert tcp any any -> any 80 (content:\"{pattern}\"; nocase; sid:{sid};)\n")
         };
@@ -511,22 +525,29 @@ mod tests {
         let (rules, _) = RuleSet::load([RuleText { name: "a", text: &text }], &Variables::none());
         let mut findings = Findings::default();
         rules.inspect(&packet(WEB, payload.as_bytes()), scratch, &mut findings);
-        findings.rules().iter().filter_map(|&at| Some(rules.rule(at)?.sid)).collect()
+        let fired = findings.rules().iter().filter_map(|&at| Some(rules.rule(at)?.sid)).collect();
+        (fired, findings.rules_left_out)
     }
 
     proptest! {
-        // As long as vector instructions need, from a payload full of patterns to one with hardly any.
+        // As many patterns as one pass of vector instructions takes, and as several do; as long a payload as they need, from one that is
+        // full of patterns to one with hardly any.
         #[test]
         fn every_pattern_is_found_however_they_lie_across_each_other(
-            patterns in prop::collection::btree_set("[ab]{1,7}|[abc]{2,3}|[a-d]{9,20}", 1..=12),
-            payload in "([abAB]{1,12}|[.]{1,40}|[a-dA-D]{5,25}){0,24}",
+            patterns in prop_oneof![
+                prop::collection::btree_set("[ab]{1,7}|[abc]{2,3}|[a-d]{9,20}", 1..=12),
+                prop::collection::btree_set("[a-d]{2,6}|[a-e]{9,20}", 60..=150),
+            ],
+            payload in "([abAB]{1,12}|[.]{1,40}|[a-eA-E]{5,25}){0,24}",
         ) {
             let patterns: Vec<String> = patterns.into_iter().collect();
             let lowered = payload.to_ascii_lowercase();
             let mut scratch = Scratch::new();
             let there = (1_u32..).zip(&patterns).filter(|(_, pattern)| lowered.contains(pattern.as_str()));
-            let there: Vec<u32> = there.map(|(sid, _)| sid).collect();
-            prop_assert_eq!(found(&patterns, &payload, &mut scratch), there, "{:?} in {}", patterns, payload);
+            let mut there: Vec<u32> = there.map(|(sid, _)| sid).collect();
+            let left_out = u8::try_from(there.len().saturating_sub(RULE_HITS_MAX)).unwrap();
+            there.truncate(RULE_HITS_MAX);
+            prop_assert_eq!(found(&patterns, &payload, &mut scratch), (there, left_out), "{:?} in {}", patterns, payload);
             prop_assert_eq!(scratch.counters().inspection_cut_short, 0);
         }
     }

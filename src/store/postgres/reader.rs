@@ -5,8 +5,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join;
-
 use super::PostgresConfig;
 use super::pool::{Lent, ReadPool};
 use crate::event::EventId;
@@ -104,10 +102,10 @@ impl Reader {
     ) -> Result<Stats, QueryError> {
         let sums = sql::stats(DIALECT, from, to);
         let sources = sql::sources_seen(DIALECT, from, to);
-        // Counting sources takes most of the time: the sums come over another connection meanwhile, if one is free.
-        let (sums, sources) =
-            join(self.all(sums, rows::level_sums), self.one(sources, rows::count)).await;
-        Ok(answer::stats(&sums?, sources?))
+        let mut lent = self.0.lend().await?;
+        let sums = all(&mut lent, &sums, rows::level_sums).await?;
+        let sources = one(&mut lent, &sources, rows::count).await?;
+        Ok(answer::stats(&sums, sources))
     }
 
     pub(in crate::store) async fn timeline(
