@@ -544,6 +544,7 @@ mod tests {
             assert_eq!(mesh[0].end_turn(Timestamp::from_secs(turn)).packets, 200);
         }
         let mut turn = Gathered::new();
+        let room = (turn.digests.capacity(), turn.findings.capacity());
         let mut seen = Vec::new();
         let mut ends = Vec::new();
         while mesh[0].gather(&mut turn) == Gather::Turn {
@@ -555,6 +556,7 @@ mod tests {
         let pair = |first| vec![(first, 200), (first + 1, 400)];
         assert_eq!(ends, [pair(0), pair(2), vec![(4, 200)]]);
         assert_eq!(seen, (0..1_000).map(|n| (n, n as u16)).collect::<Vec<_>>());
+        assert_eq!((turn.digests.capacity(), turn.findings.capacity()), room, "nothing grew");
     }
 
     #[test]
