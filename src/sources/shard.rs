@@ -255,9 +255,22 @@ impl Room {
     /// Where `newcomer`, seen now, may go among `ways`.
     fn among(ways: &[Way; WAYS], newcomer: Way, idle_nanos: i64) -> Self {
         let ended_ticks = Way::ticks_surely_above(idle_nanos);
-        let suspects = ways.iter().filter(|way| way.worth() == Worth::Suspect as u64).count();
-        let quiet_ticks =
-            if suspects < WAYS / 2 { Way::ticks_surely_above(QUIET_NANOS) } else { u64::MAX };
+        let quiet_ticks = Way::ticks_surely_above(QUIET_NANOS);
+        let room = Self::first_among(ways, newcomer, ended_ticks, quiet_ticks);
+        // Those who came back are the last to go before suspects, so only where one of them would is there anything to spare.
+        let goes = |place: usize| ways.get(place).map_or(0, |way| way.worth());
+        match room {
+            Self::Given(place)
+                if goes(place) == Worth::Returned as u64 && are_half_suspects(ways) =>
+            {
+                Self::first_among(ways, newcomer, ended_ticks, u64::MAX)
+            }
+            _ => room,
+        }
+    }
+
+    /// Where it may go if a session has ended, and who came back is quiet, when silent for so long.
+    fn first_among(ways: &[Way; WAYS], newcomer: Way, ended_ticks: u64, quiet_ticks: u64) -> Self {
         // Who goes first: the first one of the lowest rank, and among these of the least worth, and the longest silent.
         let rank = |way: Way| {
             let silent_ticks = newcomer.ticks().saturating_sub(way.ticks());
@@ -294,6 +307,10 @@ impl Room {
             Self::Denied => None,
         }
     }
+}
+
+fn are_half_suspects(ways: &[Way; WAYS]) -> bool {
+    ways.iter().filter(|way| way.worth() == Worth::Suspect as u64).count() >= WAYS / 2
 }
 
 impl SourceCounters {
