@@ -18,7 +18,7 @@ deb:
 
 # Cargo alone knows whether anything has changed, so it is always asked.
 $(SENSOR): ask-cargo
-	@command -v cc >/dev/null || { echo "a C compiler is needed to link: apt-get install gcc" >&2; exit 1; }
+	@sh tests/needs.sh build
 	$(CARGO) build --release
 
 # Everything: unit, property and integration tests, debug against release, scikit-learn parity, instructions per packet.

@@ -149,7 +149,7 @@ fn a_token_opens_every_route_and_nothing_else_does() {
     let params = ApiParams { token: Token::new(secret), ..params() };
     let served = Served::without_store(&params, running());
     assert_eq!(served.get("/health/live").status, 200, "a watchdog needs no secret");
-    for page in ["/docs", "/docs/", "/openapi.json"] {
+    for page in ["/docs", "/docs/", "/openapi.json", "/", "/assets/dashboard.js"] {
         let status = served.get(page).status;
         assert!(matches!(status, 200 | 308), "{page} says nothing of the network: {status}");
     }
@@ -158,9 +158,15 @@ fn a_token_opens_every_route_and_nothing_else_does() {
     let longer = format!("{shown}0");
     for wrong in ["", "Bearer", "Bearer ", "Basic abc", secret, &longer, "Bearer 0123456789abcdef"]
     {
-        for target in
-            ["/", "/health", "/metrics", "/api/events", "/docsx", "/openapi.json/", "/nothing"]
-        {
+        for target in [
+            "/assets",
+            "/health",
+            "/metrics",
+            "/api/events",
+            "/docsx",
+            "/openapi.json/",
+            "/nothing",
+        ] {
             let answer = served.get_with(target, &[("Authorization", wrong)]);
             assert_eq!(answer.status, 401, "{target} {wrong:?}");
             assert!(
@@ -178,6 +184,7 @@ fn every_answer_carries_the_headers_that_keep_a_browser_safe() {
     let served = served();
     let targets = [
         "/",
+        "/assets/dashboard.js",
         "/health",
         "/api/events",
         "/api/events?limit=0",
@@ -200,16 +207,16 @@ fn every_answer_carries_the_headers_that_keep_a_browser_safe() {
         assert!(answer.header("Access-Control-Allow-Origin").is_none(), "{target}");
         let unsafe_styles = answer.header("Content-Security-Policy").unwrap().contains("unsafe");
         assert_eq!(unsafe_styles, target == "/docs/", "{target}");
-        if !target.starts_with("/openapi") {
-            says("Cache-Control", "no-store");
-        }
+        let is_kept = ["/", "/assets/dashboard.js", "/openapi.json"].contains(&target);
+        says("Cache-Control", if is_kept { "no-cache" } else { "no-store" });
     }
 }
 
 #[test]
 fn what_seldom_changes_is_asked_for_by_its_tag() {
     let served = served();
-    for target in ["/openapi.json", "/api/ml/schema", "/api/ml/model"] {
+    for target in ["/openapi.json", "/api/ml/schema", "/api/ml/model", "/", "/assets/dashboard.css"]
+    {
         let first = served.get(target);
         assert_eq!(first.status, 200, "{target}");
         let tag = first.header("ETag").expect("a tag").to_owned();

@@ -3,7 +3,9 @@
 # fuzzer), clang 14 with libbpf's headers (the XDP program, compiled again), Python with venv (scikit-learn parity, schemathesis),
 # capinfos and tcpdump (second opinions on captures), PostgreSQL's server (the tests start one of their own), openssl (its
 # certificates), curl (the manual's lines), ip and ethtool (network namespaces and the devices in them), strace (what the sensor
-# asks the kernel for), valgrind (it counts instructions), systemd's programs (their opinion of the units). Says what it does.
+# asks the kernel for), valgrind (it counts instructions), systemd's programs (their opinion of the units), Chromium (the
+# dashboard is looked at). `needs.sh build` installs what a build needs alone: the compiler, and Node, which makes the dashboard.
+# Says what it does.
 set -eu
 
 missing=""
@@ -11,6 +13,9 @@ need() { # command or test, package
     if ! sh -c "$1" >/dev/null 2>&1; then missing="$missing $2"; fi
 }
 need "command -v cc" gcc
+need "command -v node" nodejs
+need "command -v npm" npm
+if [ "${1:-}" != build ]; then
 need "command -v c++" g++
 need "command -v clang-14" clang-14
 need "command -v llvm-strip-14" llvm-14
@@ -28,9 +33,11 @@ need "command -v ethtool" ethtool
 need "command -v strace" strace
 need "command -v valgrind" valgrind
 need "ls /usr/lib/postgresql/*/bin/initdb || command -v initdb" postgresql
+need "command -v chromium" chromium
+fi
 
 if [ -z "$missing" ]; then
-    echo "needs: everything that the tests need is here"
+    [ "${1:-}" = build ] || echo "needs: everything that the tests need is here"
     exit 0
 fi
 echo "needs: installing$missing"

@@ -94,7 +94,7 @@ fn every_operation_has_a_name_of_its_own_and_says_what_can_go_wrong() {
         let has = |status: &str| answers.contains_key(status);
         assert!(has("200") || has("308"), "{route}");
         assert!(has("421") && has("414") && has("422"), "{route}");
-        let is_free = matches!(path.as_str(), "/health/live" | "/openapi.json" | "/docs");
+        let is_free = matches!(path.as_str(), "/" | "/health/live" | "/openapi.json" | "/docs");
         assert_eq!(has("401"), !is_free, "{route}");
         let takes_body = operation.get("requestBody").is_some();
         assert_eq!(takes_body, method != "get", "{route}");

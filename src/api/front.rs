@@ -11,6 +11,7 @@ use actix_web::web::Data;
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, ResponseError as _};
 use utoipa::openapi::{OpenApi, PathItem};
 
+use super::dashboard::ASSETS;
 use super::problem::Problem;
 use super::requests::UNMATCHED;
 use super::shared::Shared;
@@ -23,6 +24,9 @@ const FREE_ROUTE: &str = "/health/live";
 
 /// What the server can do is no secret either: a browser can't show a token when it opens a page.
 const DOCUMENT: &str = "/openapi.json";
+
+/// The dashboard, which asks for the token itself: a browser can't show one when it opens a page.
+const DASHBOARD: &str = "/";
 
 /// Where the pages to try the API begin. Their script draws styles and small pictures of its own.
 pub(super) const DOCS: &str = "/docs";
@@ -49,7 +53,11 @@ pub(super) struct HeadAlone;
 pub(super) fn is_free(path: &str) -> bool {
     let of_docs =
         path.strip_prefix(DOCS).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    path == FREE_ROUTE || path == DOCUMENT || of_docs
+    path == FREE_ROUTE
+        || path == DOCUMENT
+        || of_docs
+        || path == DASHBOARD
+        || path.starts_with(ASSETS)
 }
 
 /// Lets a request through to its route, or answers it here.
@@ -186,9 +194,9 @@ impl Routes {
             pattern: pattern.clone(),
             allow: methods_of(item).join(", "),
         });
-        let pages =
-            KnownRoute { pattern: "/docs/{file}".to_owned(), allow: "GET, HEAD".to_owned() };
-        Self(documented.chain([pages]).collect())
+        let pages = [format!("{ASSETS}{{file}}"), "/docs/{file}".to_owned()];
+        let pages = pages.map(|pattern| KnownRoute { pattern, allow: "GET, HEAD".to_owned() });
+        Self(documented.chain(pages).collect())
     }
 
     /// The route of a path, or of a pattern; a literal one stands before one with a name in that place.

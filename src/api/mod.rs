@@ -8,6 +8,7 @@
 //! | `asked`    | what a client may ask: parameters, filters, bodies; one definition reads and documents them       |
 //! | `shown`    | what is answered: the JSON shapes                                                                 |
 //! | `routes`   | one file for each group of routes                                                                 |
+//! | `dashboard` | the page that people look at                                                                     |
 //! | `problem`  | every error answer                                                                                |
 //! | `openapi`  | the contract, generated from the handlers                                                         |
 //!
@@ -17,6 +18,7 @@
 mod app;
 mod asked;
 mod cursor;
+mod dashboard;
 mod front;
 mod openapi;
 mod params;

@@ -101,7 +101,7 @@ fn greeting(address: Option<SocketAddr>, place: &str) -> String {
         || "No HTTP server: http.listen is empty.\n".to_owned(),
         |address| {
             format!(
-                "Look at http://{address}/docs, or ask:\n  curl 'http://{address}/api/events?verdict=HIGH&limit=5'\n  \
+                "Look at http://{address}/ or ask:\n  curl 'http://{address}/api/events?verdict=HIGH&limit=5'\n  \
                  curl http://{address}/api/stats\n  curl -N http://{address}/api/stream\n"
             )
         },

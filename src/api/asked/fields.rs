@@ -5,7 +5,7 @@ use std::future::{Ready, ready};
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use utoipa::IntoParams;
-use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn, ParameterStyle};
 use utoipa::openapi::{Required, Schema};
 
 use super::super::problem::{FieldError, Problem};
@@ -144,13 +144,21 @@ impl Fields {
 
 impl<T> Param<T> {
     fn describe(&self) -> Parameter {
-        ParameterBuilder::new()
+        let schema = (self.schema)();
+        let is_list = matches!(schema, Schema::Array(_));
+        let parameter = ParameterBuilder::new()
             .name(self.name)
             .parameter_in(ParameterIn::Query)
             .required(Required::False)
             .description(Some(self.about))
-            .schema(Some((self.schema)()))
-            .build()
+            .schema(Some(schema));
+        // A parameter is given once: what a list holds is separated by commas.
+        let parameter = if is_list {
+            parameter.style(Some(ParameterStyle::Form)).explode(Some(false))
+        } else {
+            parameter
+        };
+        parameter.build()
     }
 }
 

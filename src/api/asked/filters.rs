@@ -97,8 +97,8 @@ impl Listed for EventFilter {
 
 /// The verdicts that are asked for; none: all.
 fn take_levels(fields: &mut Fields) -> Vec<Level> {
-    let (threat, verdict) = (fields.take(&THREAT), fields.take(&VERDICT));
-    let levels = levels_of(threat, verdict);
+    let (threat, verdicts) = (fields.take(&THREAT), fields.take(&VERDICT));
+    let levels = levels_of(threat, verdicts.as_deref());
     if levels.is_empty() && threat.is_some() {
         fields.refuse("verdict", "is never of this threat", "contradiction");
     }
@@ -106,13 +106,13 @@ fn take_levels(fields: &mut Fields) -> Vec<Level> {
 }
 
 /// The verdicts that both agree to; empty when neither says anything, or when they contradict each other.
-fn levels_of(threat: Option<Threat>, verdict: Option<Level>) -> Vec<Level> {
-    if threat.is_none() && verdict.is_none() {
+fn levels_of(threat: Option<Threat>, verdicts: Option<&[Level]>) -> Vec<Level> {
+    if threat.is_none() && verdicts.is_none() {
         return Vec::new();
     }
     let agrees = |level: &Level| {
         threat.is_none_or(|threat| Threat::of(*level) == threat)
-            && verdict.is_none_or(|verdict| *level == verdict)
+            && verdicts.is_none_or(|verdicts| verdicts.contains(level))
     };
     Level::ALL.into_iter().filter(agrees).collect()
 }

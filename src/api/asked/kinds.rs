@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use utoipa::IntoParams;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{
-    AnyOfBuilder, KnownFormat, ObjectBuilder, SchemaFormat, SchemaType, Type,
+    AnyOfBuilder, ArrayBuilder, KnownFormat, ObjectBuilder, SchemaFormat, SchemaType, Type,
 };
 use utoipa::openapi::{Required, Schema};
 
@@ -90,11 +90,15 @@ pub(super) const THREAT: Param<Threat> = Param {
     schema: || words(Threat::ALL.map(Threat::name)),
 };
 
-pub(super) const VERDICT: Param<Level> = Param {
+pub(super) const VERDICT: Param<Vec<Level>> = Param {
     name: "verdict",
-    about: "Exactly this verdict.",
-    read: |text| word(text, &Level::ALL, Level::name),
-    schema: || words(Level::ALL.map(Level::name)),
+    about: "Any of these verdicts, separated by commas.",
+    read: |text| text.split(',').map(|one| word(one, &Level::ALL, Level::name)).collect(),
+    schema: || {
+        let one = string().enum_values(Some(Level::ALL.map(Level::name)));
+        let verdicts = ArrayBuilder::new().items(one);
+        verdicts.min_items(Some(1)).unique_items(true).examples([["HIGH", "CRITICAL"]]).into()
+    },
 };
 
 pub(super) const WORST: Param<Level> = Param {

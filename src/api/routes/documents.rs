@@ -62,7 +62,7 @@ pub(super) async fn show_openapi(
     request: HttpRequest,
     shared: Data<Shared>,
 ) -> HttpResponse {
-    tagged(&request, shared.documents.openapi.clone())
+    tagged(&request, shared.documents.openapi.clone(), "application/json")
 }
 
 /// A page to try every route; leads to `/docs/`.
@@ -96,10 +96,11 @@ pub(super) async fn show_docs_file(file: Path<String>, shared: Data<Shared>) -> 
 
 /// A value that seldom changes, as JSON with a tag by which a client can ask whether it did.
 pub(super) fn tagged_json(request: &HttpRequest, value: &impl Serialize) -> HttpResponse {
-    tagged(request, serde_json::to_vec(value).unwrap_or_default().into())
+    tagged(request, serde_json::to_vec(value).unwrap_or_default().into(), "application/json")
 }
 
-fn tagged(request: &HttpRequest, body: Bytes) -> HttpResponse {
+/// What seldom changes, with a tag by which a client can ask whether it did.
+pub(super) fn tagged(request: &HttpRequest, body: Bytes, content_type: &str) -> HttpResponse {
     let hash = Sha256::digest(&body);
     let tag: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     // Weak: compressed or not, it is the same.
@@ -112,5 +113,5 @@ fn tagged(request: &HttpRequest, body: Bytes) -> HttpResponse {
     let mut response = if has_it { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response.insert_header(header::ETag(tag));
     response.insert_header((header::CACHE_CONTROL, "no-cache"));
-    if has_it { response.finish() } else { response.content_type("application/json").body(body) }
+    if has_it { response.finish() } else { response.content_type(content_type).body(body) }
 }

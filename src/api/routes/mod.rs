@@ -47,7 +47,7 @@ pub(super) fn all(config: &mut DocumentedConfig<'_>) {
         .service(documents::show_docs);
 }
 
-/// Files of the page to try the API; they are no part of the contract.
+/// Files of the dashboard and of the page to try the API; they are no part of the contract.
 pub(super) fn pages(config: &mut ServiceConfig) {
-    config.service(documents::show_docs_file);
+    config.service(root::show_asset).service(documents::show_docs_file);
 }

@@ -1,12 +1,15 @@
 //! The front page, for people and for programs.
 
-use actix_web::http::header::{self, Accept};
-use actix_web::{HttpResponse, get, web};
+use actix_web::http::header::{self, Accept, HeaderValue};
+use actix_web::web::Bytes;
+use actix_web::{HttpRequest, HttpResponse, ResponseError as _, get, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::super::asked::{NoQuery, Parameters};
-use super::super::problem::Checks;
+use super::super::dashboard::{Asset, DOCUMENT, FILES};
+use super::super::problem::{Checks, Problem};
+use super::documents::{NotModified, tagged};
 
 /// That the sensor is there.
 #[derive(Debug, Serialize, ToSchema)]
@@ -25,21 +28,36 @@ struct Greeting {
             (Greeting = "application/json"),
             (String = "text/html"),
         )),
+        NotModified,
         Checks,
     )
 )]
 #[get("/")]
 pub(super) async fn show_root(
     _: Parameters<NoQuery>,
+    request: HttpRequest,
     accept: Option<web::Header<Accept>>,
 ) -> HttpResponse {
-    let mut response = HttpResponse::Ok();
-    response.insert_header((header::VARY, "Accept, Accept-Encoding"));
-    if accept.is_some_and(|accept| prefers_json(&accept)) {
+    let mut response = if accept.is_some_and(|accept| prefers_json(&accept)) {
         let version = env!("CARGO_PKG_VERSION");
-        return response.json(Greeting { message: "PhantomNet sensor: ONLINE", version });
+        HttpResponse::Ok().json(Greeting { message: "PhantomNet sensor: ONLINE", version })
+    } else {
+        tagged(&request, Bytes::from_static(DOCUMENT.as_bytes()), "text/html; charset=utf-8")
+    };
+    let varies = HeaderValue::from_static("Accept, Accept-Encoding");
+    response.headers_mut().insert(header::VARY, varies);
+    response
+}
+
+/// A file that the front page asks for.
+#[get("/assets/{file}")]
+pub(super) async fn show_asset(request: HttpRequest, file: web::Path<String>) -> HttpResponse {
+    match FILES.iter().find(|asset| asset.name == *file) {
+        Some(Asset { content_type, text, .. }) => {
+            tagged(&request, Bytes::from_static(text.as_bytes()), content_type)
+        }
+        None => Problem::Unknown(format!("there is no file {file}")).error_response(),
     }
-    response.content_type("text/html; charset=utf-8").body(PAGE)
 }
 
 /// Whether JSON stands before HTML in what the client likes best.
@@ -53,22 +71,3 @@ fn prefers_json(accept: &Accept) -> bool {
     });
     first.unwrap_or(false)
 }
-
-const PAGE: &str = "<!DOCTYPE html>
-<html lang=\"en\">
-<head><meta charset=\"utf-8\"><title>PhantomNet</title></head>
-<body>
-<h1>PhantomNet</h1>
-<ul>
-<li><a href=\"/health\">Health</a></li>
-<li><a href=\"/api/stats\">Statistics</a></li>
-<li><a href=\"/api/events?threat=MALICIOUS\">Malicious events</a></li>
-<li><a href=\"/api/incidents?state=open\">Open incidents</a></li>
-<li><a href=\"/api/timeline\">Timeline</a></li>
-<li><a href=\"/api/accounting\">Accounting</a></li>
-<li><a href=\"/metrics\">Metrics</a></li>
-<li><a href=\"/docs/\">All routes, to try</a></li>
-</ul>
-</body>
-</html>
-";

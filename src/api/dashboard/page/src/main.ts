@@ -1,0 +1,270 @@
+// The frame around every page: navigation, time range, pause, theme, connection; and which page is shown.
+import "uplot/dist/uPlot.min.css";
+import "./style.css";
+import { health as askHealth, keepToken, onUnauthorized } from "./api";
+import { fill, h, say } from "./dom";
+import { RANGES, empty, failure, isAbort, type Frame, type Page, type Place } from "./page";
+import { Stream, type Notice, type StreamStats } from "./stream";
+import { eventPage } from "./pages/event";
+import { eventsPage } from "./pages/events";
+import { incidentsPage } from "./pages/incidents";
+import { modelPage } from "./pages/model";
+import { overviewPage } from "./pages/overview";
+import { sourcePage } from "./pages/source";
+import { sourcesPage } from "./pages/sources";
+import { systemPage } from "./pages/system";
+
+const PAGES: Record<string, Page> = {
+  overview: overviewPage,
+  events: eventsPage,
+  event: eventPage,
+  incidents: incidentsPage,
+  sources: sourcesPage,
+  source: sourcePage,
+  model: modelPage,
+  system: systemPage,
+};
+
+const NAVIGATION: [page: string, name: string, key: string][] = [
+  ["overview", "Overview", "1"],
+  ["events", "Events", "2"],
+  ["incidents", "Incidents", "3"],
+  ["sources", "Sources", "4"],
+  ["model", "Model", "5"],
+  ["system", "System", "6"],
+];
+
+const HEALTH_EVERY = 5_000;
+const NOTICE_SHOWN = 15_000;
+
+// --- what the reader has set ---------------------------------------------------------------------------------------
+
+const settings = {
+  theme: localStorage.getItem("theme"),
+  range: Number(localStorage.getItem("range") ?? RANGES[0]![0]),
+  isPaused: false,
+};
+
+function applyTheme(): void {
+  const root = document.documentElement;
+  if (settings.theme === null) root.removeAttribute("data-theme");
+  else root.setAttribute("data-theme", settings.theme);
+}
+
+function isDark(): boolean {
+  return settings.theme === null ? matchMedia("(prefers-color-scheme: dark)").matches : settings.theme === "dark";
+}
+
+// --- the frame -----------------------------------------------------------------------------------------------------
+
+const main = h("main", { id: "main", tabindex: "-1" });
+const links = NAVIGATION.map(([page, name, key]) => h("a", { href: `#/${page}`, "aria-keyshortcuts": key }, name));
+const connection = h("span", { class: "connection", role: "status", "aria-live": "polite" }, "connecting …");
+const health = h("a", { href: "#/system", class: "health" }, "…");
+const notices = h("div", { class: "notices", role: "log", "aria-label": "Notices" });
+const range = h(
+  "select",
+  { "aria-label": "Time range", onchange: () => setRange(Number(range.value)) },
+  RANGES.map(([seconds, name]) => h("option", { value: seconds, selected: seconds === settings.range }, name)),
+);
+const pause = h("button", { type: "button", "aria-pressed": "false", onclick: () => setPaused(!settings.isPaused) }, "Pause");
+const theme = h("button", { type: "button", onclick: toggleTheme }, "Theme");
+
+document.body.append(
+  h("a", { class: "skip", href: "#main", onclick: skip }, "To the content"),
+  h(
+    "header",
+    {},
+    h("a", { class: "brand", href: "#/overview" }, "PhantomNet"),
+    h("nav", { "aria-label": "Pages" }, links),
+    h("div", { class: "controls" }, health, connection, range, pause, theme),
+  ),
+  notices,
+  main,
+);
+
+function skip(event: Event): void {
+  event.preventDefault();
+  main.focus();
+}
+
+function setRange(seconds: number): void {
+  settings.range = seconds;
+  localStorage.setItem("range", String(seconds));
+  open();
+}
+
+function setPaused(isPaused: boolean): void {
+  settings.isPaused = isPaused;
+  pause.setAttribute("aria-pressed", String(isPaused));
+  say(pause, isPaused ? "Go on" : "Pause");
+  document.documentElement.toggleAttribute("data-paused", isPaused);
+}
+
+function toggleTheme(): void {
+  settings.theme = isDark() ? "light" : "dark";
+  localStorage.setItem("theme", settings.theme);
+  applyTheme();
+  open();
+}
+
+// --- the sensor ----------------------------------------------------------------------------------------------------
+
+const statsListeners = new Set<(stats: StreamStats) => void>();
+let stream: Stream | null = null;
+
+function connect(): void {
+  stream?.close();
+  // No event is over 1: figures and notices alone. The pages that show events have a stream of their own.
+  stream = new Stream(
+    { verdict: "CRITICAL", min_score: "1" },
+    {
+      connected: () => showConnection("live", "live"),
+      broken: (reason) => showConnection("broken", `disconnected: ${reason}; trying again`),
+      stats: (stats) => {
+        if (!settings.isPaused) for (const call of statsListeners) call(stats);
+      },
+      notice: showNotice,
+    },
+  );
+}
+
+function showConnection(state: string, text: string): void {
+  connection.dataset["state"] = state;
+  say(connection, text);
+  document.documentElement.toggleAttribute("data-disconnected", state !== "live");
+}
+
+function showNotice(notice: Notice): void {
+  const shown = h(
+    "p",
+    { class: `notice ${notice.kind}` },
+    notice.text,
+    h("button", { type: "button", "aria-label": "Dismiss", onclick: () => shown.remove() }, "×"),
+  );
+  notices.prepend(shown);
+  while (notices.childElementCount > 3) notices.lastElementChild!.remove();
+  setTimeout(() => shown.remove(), NOTICE_SHOWN);
+}
+
+async function showHealth(): Promise<void> {
+  try {
+    const answer = await askHealth();
+    health.dataset["state"] = answer.status;
+    say(health, answer.status);
+    health.title = answer.problems.join("\n");
+  } catch {
+    health.dataset["state"] = "error";
+    say(health, "error");
+  }
+}
+
+onUnauthorized(() => {
+  if (document.querySelector("dialog")) return;
+  const input = h("input", { type: "password", autocomplete: "current-password", "aria-label": "Token", required: true });
+  const dialog = h(
+    "dialog",
+    { "aria-label": "Token" },
+    h("p", {}, "This sensor wants a token (http.token_file of its configuration). It is kept until this tab is closed."),
+    h(
+      "form",
+      {
+        method: "dialog",
+        onsubmit: () => {
+          keepToken(input.value);
+          dialog.remove();
+          connect();
+          open();
+        },
+      },
+      input,
+      h("button", { type: "submit" }, "Show it"),
+    ),
+  );
+  document.body.append(dialog);
+  dialog.showModal();
+});
+
+// --- which page ----------------------------------------------------------------------------------------------------
+
+let left = new AbortController();
+
+function placeOf(hash: string): Place {
+  const [path = "", query = ""] = hash.replace(/^#\/?/, "").split("?");
+  const parts = path.split("/").filter((part) => part !== "").map(decodeURIComponent);
+  return { parts: parts.length === 0 ? ["overview"] : parts, query: new URLSearchParams(query) };
+}
+
+function open(): void {
+  left.abort();
+  left = new AbortController();
+  const { signal } = left;
+  const place = placeOf(location.hash);
+  const [name = ""] = place.parts;
+  const page = PAGES[name];
+  const section = name === "event" ? "events" : name === "source" ? "sources" : name;
+  for (const link of links) {
+    if (link.getAttribute("href") === `#/${section}`) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  statsListeners.clear();
+  const root = h("div", { class: `page ${name}` });
+  fill(main, root);
+  document.title = page === undefined ? "PhantomNet" : `${page.title} · PhantomNet`;
+  if (page === undefined) fill(root, empty(`There is no page “${name}”.`));
+  else page.show(root, frameOf(place, signal, root));
+}
+
+function frameOf(place: Place, signal: AbortSignal, root: HTMLElement): Frame {
+  return {
+    place,
+    signal,
+    range: () => settings.range,
+    isPaused: () => settings.isPaused,
+    every: (milliseconds, call) => {
+      let isBusy = false;
+      const turn = async (isFirst: boolean) => {
+        if (isBusy || (!isFirst && (settings.isPaused || document.hidden))) return;
+        isBusy = true;
+        try {
+          await call();
+        } catch (error) {
+          if (!isAbort(error)) root.prepend(failure(error));
+        } finally {
+          isBusy = false;
+        }
+      };
+      const timer = setInterval(() => void turn(false), milliseconds);
+      signal.addEventListener("abort", () => clearInterval(timer));
+      void turn(true);
+    },
+    onStats: (call) => {
+      statsListeners.add(call);
+    },
+    remember: (query) => {
+      const text = query.toString();
+      history.replaceState(null, "", `#/${place.parts.map(encodeURIComponent).join("/")}${text === "" ? "" : `?${text}`}`);
+    },
+  };
+}
+
+// --- keys ----------------------------------------------------------------------------------------------------------
+
+function isWriting(target: EventTarget | null): boolean {
+  return target instanceof HTMLElement && target.closest("input, select, textarea, dialog") !== null;
+}
+
+addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || isWriting(event.target)) return;
+  const known = NAVIGATION.find(([, , key]) => key === event.key);
+  if (known !== undefined) location.hash = `#/${known[0]}`;
+  else if (event.key === "p") setPaused(!settings.isPaused);
+  else if (event.key === "t") toggleTheme();
+});
+
+addEventListener("hashchange", open);
+applyTheme();
+connect();
+open();
+setInterval(() => void (document.hidden || showHealth()), HEALTH_EVERY);
+void showHealth();

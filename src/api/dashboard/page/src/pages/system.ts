@@ -1,0 +1,190 @@
+// The sensor itself: the way of a packet with its losses, latency, writer and spool.
+import { get, health as askHealth, send, VERDICTS, type Accounting, type Health } from "../api";
+import { fill, h, type Child } from "../dom";
+import { NOTHING, count, moment, percent, short, span } from "../format";
+import { empty, facts, failure, isAbort, panel, table, type Page } from "../page";
+import { quantiles, samplesOf, type Sample } from "../openmetrics";
+
+const REFRESH = 2_000;
+
+export const systemPage: Page = {
+  title: "System",
+  show(root, frame) {
+    const fault = h("div", {});
+    const flow = h("div", {});
+    const state = h("div", {});
+    const latency = h("div", {});
+    const ledger = h("div", {});
+    fill(root, h("h1", {}, "System"), fault, panel("The way of a packet", { class: "wide" }, flow), state, panel("Latency", { class: "wide" }, latency), panel("What the store says", { class: "wide" }, ledger));
+    frame.every(REFRESH, async () => {
+      try {
+        const [accounting, health, metrics] = await Promise.all([
+          get<Accounting>("/api/accounting", { limit: 5 }, frame.signal),
+          askHealth(frame.signal),
+          send("/metrics", { headers: { Accept: "application/openmetrics-text" }, signal: frame.signal }).then((response) => response.text()),
+        ]);
+        fill(fault, health.problems.map((text) => h("p", { class: "problem" }, text)));
+        fill(flow, wayOf(accounting, health));
+        fill(state, h("div", { class: "columns" }, sensor(accounting, health), writer(accounting, health)));
+        fill(latency, latencies(samplesOf(metrics)));
+        fill(ledger, ledgers(accounting));
+      } catch (error) {
+        if (!isAbort(error)) fill(fault, failure(error));
+      }
+    });
+  },
+};
+
+// --- the way of a packet -------------------------------------------------------------------------------------------
+
+interface Step {
+  name: string;
+  came: number;
+  /** Where it left the way, by reason; zeros are not drawn. */
+  left: [reason: string, packets: number][];
+}
+
+/** Each stage with what came in and what left the way there; what leaves is no loss where it was never to be judged. */
+function wayOf(accounting: Accounting, health: Health): Child {
+  const { workers, collector, writer } = accounting;
+  const sum = (of: (worker: Accounting["workers"][number]) => number) => workers.reduce((all, worker) => all + of(worker), 0);
+  const queues = health.capture.interface?.queues ?? [];
+  const undecodable = new Map<string, number>();
+  for (const worker of workers) {
+    for (const [reason, frames] of Object.entries(worker.undecodable)) undecodable.set(reason, (undecodable.get(reason) ?? 0) + frames);
+  }
+  const ofQueues = (of: (queue: (typeof queues)[number]) => number) => queues.reduce((all, queue) => all + of(queue), 0);
+  const steps: Step[] = [
+    ...(queues.length === 0
+      ? []
+      : [
+          {
+            name: "Interface",
+            came: ofQueues((queue) => queue.seen),
+            left: [
+              ["ignored by configuration", ofQueues((queue) => queue.dropped_ignored)],
+              ["no socket", ofQueues((queue) => queue.dropped_no_socket)],
+              ["passed to this machine", ofQueues((queue) => queue.passed_no_socket)],
+              ["lost: the worker was too slow", ofQueues((queue) => queue.socket_ring_full)],
+              ["lost: no place", ofQueues((queue) => queue.socket_dropped)],
+            ] as [string, number][],
+          },
+        ]),
+    { name: "Taken", came: sum(({ taken }) => taken), left: [["no IP", sum(({ not_ip }) => not_ip)], ...[...undecodable].map(([reason, frames]): [string, number] => [`undecodable: ${reason}`, frames])] },
+    { name: "Decoded", came: sum(({ decoded }) => decoded), left: [["lost: hand-over full", sum(({ handover_full }) => handover_full)]] },
+    { name: "Scored", came: sum(({ scored }) => scored), left: [] },
+    { name: "Reported", came: sum(({ enqueued }) => enqueued), left: VERDICTS.map((verdict): [string, number] => [`lost: ring full, ${verdict}`, sum(({ ring_full }) => ring_full[verdict])]) },
+    { name: "Collected", came: collector.packets, left: [["left out by sampling", collector.sampled_out], ["still open", collector.open_packets]] },
+    { name: "In events", came: writer.received.packets, left: [["lost: spool full", writer.refused.bound.packets], ["lost: disk", writer.refused.io.packets], ["lost: damaged on disk", writer.refused.corrupt.packets], ["waiting", writer.waiting.packets], ["in the spool", writer.spooled.packets]] },
+    { name: "Committed", came: writer.committed.packets, left: [] },
+  ];
+  return [
+    h(
+      "ol",
+      { class: "way-of-packet" },
+      steps.map(({ name, came, left }) =>
+        h(
+          "li",
+          {},
+          h("span", { class: "stage" }, name, h("strong", {}, short(came))),
+          left
+            .filter(([, packets]) => packets > 0)
+            .map(([reason, packets]) => h("span", { class: reason.startsWith("lost") ? "left lost" : "left", title: count(packets) }, `${reason}: ${short(packets)}`)),
+        ),
+      ),
+    ),
+    h(
+      "p",
+      { class: accounting.unaccounted === 0 ? "accounted good" : "accounted bad" },
+      accounting.unaccounted === 0 ? "Every frame, verdict and row is in exactly one counter: the difference is 0." : `${count(accounting.unaccounted)} can't be accounted for. This is a bug of the sensor: please report it.`,
+    ),
+    h(
+      "details",
+      {},
+      h("summary", {}, "The sums"),
+      table(
+        ["Stage", "Came", "Accounted for", "Difference", "Exact"],
+        accounting.sums.map((one) => [one.stage, count(one.came), count(one.accounted), count(one.difference), one.exact ? "yes" : "read while it works"]),
+        { "aria-label": "Sums" },
+      ),
+    ),
+  ];
+}
+
+// --- state ---------------------------------------------------------------------------------------------------------
+
+function sensor(accounting: Accounting, health: Health): HTMLElement {
+  const face = health.capture.interface;
+  return panel(
+    "Sensor",
+    {},
+    facts([
+      ["Name", accounting.sensor],
+      ["Run", accounting.epoch],
+      ["Started", moment(accounting.started)],
+      ["Source of frames", `${health.capture.source}, ${health.capture.status}`],
+      ["Interface", face === null ? null : `${face.name}: ${face.backend}, ${face.mode}, ${face.queues.length} queues`],
+      ["Fault", health.capture.fault],
+      ["Workers", health.workers.map(({ worker, state }) => `${worker} ${state}`).join(", ")],
+      ["Model", health.model.name],
+      ["Detection", `${health.model.detection_version}, since ${moment(health.model.since)}`],
+      ["Refused reload", health.model.reload_fault],
+    ]),
+  );
+}
+
+function writer({ writer: counts }: Accounting, health: Health): HTMLElement {
+  const refused = counts.refused.bound.events + counts.refused.corrupt.events + counts.refused.io.events;
+  return panel(
+    "Writer and spool",
+    {},
+    facts([
+      ["Database", health.database.version ?? NOTHING],
+      ["It is", health.database.status],
+      ["The last batch", health.database.writing === null ? "none yet" : health.database.writing ? "was committed" : "could not be committed"],
+      ["Last error", health.database.last_error],
+      ["Committed", `${count(counts.committed.events)} events in ${count(counts.committed.batches)} batches`],
+      ["Waiting", `${count(counts.waiting.events)} events`],
+      ["In the spool", `${count(health.database.spooled_events)} events`],
+      ["Refused", h("span", { class: refused > 0 ? "outside" : "" }, `${count(refused)} events`)],
+      ["Kept aside", `${count(counts.quarantined_rows)} rows`],
+      ["Removed by retention", `${count(counts.pruned_rows)} rows`],
+    ]),
+  );
+}
+
+// --- latency -------------------------------------------------------------------------------------------------------
+
+/** Histograms and summaries of durations, at the percentiles people ask for. */
+function latencies(samples: Sample[]): Child {
+  const rows = quantiles(samples).map(({ name, labels, count: measured, at }) => [
+    name.replace(/^phantomnet_/, "").replace(/_seconds$/, "").replaceAll("_", " "),
+    labels,
+    short(measured),
+    span(at.get("0.5")),
+    span(at.get("0.99")),
+    span(at.get("0.999")),
+  ]);
+  if (rows.length === 0) return empty("Nothing was measured yet.");
+  return table(["What", "Of", "Measured", "Median", "99 %", "99.9 %"], rows, { "aria-label": "Latency" });
+}
+
+// --- ledger --------------------------------------------------------------------------------------------------------
+
+function ledgers(accounting: Accounting): Child {
+  if (accounting.ledgers === null) return empty(accounting.note ?? "The store does not answer.");
+  if (accounting.ledgers.length === 0) return empty("No run is stored yet.");
+  return table(
+    ["Run", "Started", "Ended", "Events", "Packets", "Refused", "Unaccounted"],
+    accounting.ledgers.map((ledger) => [
+      ledger.epoch,
+      moment(ledger.started),
+      ledger.ended === null ? "still running" : moment(ledger.ended),
+      count(ledger.committed.events),
+      count(ledger.committed.packets),
+      percent(ledger.refused_packets / Math.max(1, ledger.committed.packets + ledger.refused_packets), 4),
+      ledger.last_marker === null ? NOTHING : count(ledger.last_marker.unaccounted),
+    ]),
+    { "aria-label": "Runs" },
+  );
+}
