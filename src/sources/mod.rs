@@ -15,7 +15,8 @@ use crate::time::{NANOS_PER_SECOND, Timestamp};
 /// Into how many shards the table is cut.
 pub const SHARDS: usize = 64;
 
-/// A source without evidence may be forgotten for a newcomer once it has been silent for longer than this.
+/// A source that came back and has no evidence against it may be forgotten for a newcomer once it has been silent for longer than
+/// this, but not where there is evidence against half of its set or more.
 pub const QUIET_NANOS: i64 = 30 * NANOS_PER_SECOND;
 
 /// The shard that the source with this hash lives in, below [`SHARDS`]: the hash's top six bits.

@@ -49,14 +49,15 @@ impl<S: Resident> Shard<S> {
     ///
     /// * A source that is here goes on, or begins anew if it was silent for more than the idle time.
     /// * A newcomer gets a free place, else that of a session that has ended, else that of the least worth:
-    ///   [`Worth::Passing`] first, then [`Worth::Returned`] silent for more than [`QUIET_NANOS`], but not where half of the places
-    ///   are suspects', then, if there is evidence against the newcomer too, [`Worth::Suspect`]; among equals the one longest silent,
+    ///   [`Worth::Passing`] first, then [`Worth::Returned`] silent for more than [`QUIET_NANOS`], but not where there is
+    ///   evidence against half of the places' sources or more, then, if there is evidence against the newcomer too, [`Worth::Suspect`]; among equals the one longest silent,
     ///   then the first way.
     /// * Otherwise it is denied: measured with a state that is not kept.
     ///
     /// So forged addresses displace neither a source that is active nor, unless they look bad themselves, one
-    /// that looked bad; and never one that looked bad and came back. Of those in a flood some stand in a feed, and are suspects: they
-    /// displace one another once they have half of the places, and not who came back and is quiet for a while.
+    /// that looked bad; and never one that looked bad and came back. Of those in a flood some stand in a feed, and there is evidence
+    /// against them: until they have half of the places they displace who came back and is quiet, from then on one another, and where
+    /// nobody yields newcomers are denied, also good ones.
     pub fn visit<R>(
         &mut self,
         key: &SourceKey,
@@ -257,11 +258,11 @@ impl Room {
         let ended_ticks = Way::ticks_surely_above(idle_nanos);
         let quiet_ticks = Way::ticks_surely_above(QUIET_NANOS);
         let room = Self::first_among(ways, newcomer, ended_ticks, quiet_ticks);
-        // Those who came back are the last to go before suspects, so only where one of them would is there anything to spare.
+        // Those who came back go after all but suspects, so only where one of them would is there anything to spare.
         let goes = |place: usize| ways.get(place).map_or(0, |way| way.worth());
         match room {
             Self::Given(place)
-                if goes(place) == Worth::Returned as u64 && are_half_suspects(ways) =>
+                if goes(place) == Worth::Returned as u64 && is_half_accused(ways) =>
             {
                 Self::first_among(ways, newcomer, ended_ticks, u64::MAX)
             }
@@ -309,8 +310,9 @@ impl Room {
     }
 }
 
-fn are_half_suspects(ways: &[Way; WAYS]) -> bool {
-    ways.iter().filter(|way| way.worth() == Worth::Suspect as u64).count() >= WAYS / 2
+/// Whether there is evidence against half of those who are here, or more: one packet of theirs is enough.
+fn is_half_accused(ways: &[Way; WAYS]) -> bool {
+    ways.iter().filter(|way| way.worth() >= Worth::Suspect as u64).count() >= WAYS / 2
 }
 
 impl SourceCounters {

@@ -155,6 +155,45 @@ fn a_denied_source_is_measured_as_a_newcomer_every_time() {
     assert_eq!(shard.counters().denied, 3);
 }
 
+/// A set in which `accused` of the eight are bad, of `packets` each, and the others came back and are quiet.
+fn accused_and_quiet(accused: u32, packets: usize) -> Shard<Visitor> {
+    let mut shard = one_set();
+    for source in 1..=8 {
+        let (packet, times) =
+            if source <= accused { (bad(source, 0), packets) } else { (at(source, 0), 2) };
+        (0..times).for_each(|_| {
+            see(&mut shard, packet);
+        });
+    }
+    shard
+}
+
+#[test]
+fn who_came_back_and_is_quiet_yields_until_half_of_the_set_are_accused() {
+    for packets in [1, 2] {
+        let mut three = accused_and_quiet(3, packets);
+        see(&mut three, at(100, 60));
+        assert_eq!((three.counters().evicted, three.counters().denied), (1, 0), "{packets}");
+        let mut four = accused_and_quiet(4, packets);
+        see(&mut four, at(100, 60));
+        assert_eq!((four.counters().evicted, four.counters().denied), (0, 1), "{packets}");
+        for source in 5..=8 {
+            assert_eq!(see(&mut four, at(source, 61)), 3, "{source} is known");
+        }
+    }
+}
+
+#[test]
+fn where_half_of_a_set_are_accused_a_bad_newcomer_takes_the_place_of_a_suspect_or_none() {
+    let mut suspects = accused_and_quiet(4, 1);
+    see(&mut suspects, bad(100, 60));
+    assert_eq!(see(&mut suspects, at(1, 61)), 1, "the first of the suspects is forgotten");
+    assert_eq!(suspects.counters().evicted, 1);
+    let mut known = accused_and_quiet(4, 2);
+    see(&mut known, bad(100, 60));
+    assert_eq!((known.counters().evicted, known.counters().denied), (0, 1));
+}
+
 /// The promise to the operator: a SYN flood from forged addresses costs no source that matters its memory.
 #[test]
 fn a_flood_of_forged_sources_displaces_nobody_active_or_known() {
@@ -361,10 +400,10 @@ impl PlainSet {
         let places = || self.ways.iter().map(|(_, visitor)| visitor).enumerate();
         let rank = |&(_, visitor): &(usize, &Visitor)| (visitor.worth(), tick(visitor));
         let ended = places().filter(|(_, visitor)| silent_longer(visitor, IDLE));
-        let suspects = places().filter(|(_, visitor)| visitor.worth() == Worth::Suspect).count();
+        let accused = places().filter(|(_, visitor)| visitor.worth() >= Worth::Suspect).count();
         let yielding = places().filter(|(_, visitor)| match visitor.worth() {
             Worth::Passing => true,
-            Worth::Returned => suspects < 4 && silent_longer(visitor, QUIET_NANOS),
+            Worth::Returned => accused < 4 && silent_longer(visitor, QUIET_NANOS),
             Worth::Suspect => newcomer.bad,
             Worth::Known => false,
         });
