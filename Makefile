@@ -2,8 +2,9 @@
 
 CARGO ?= cargo
 SENSOR = target/release/phantomnet
+PACKED = target/packed
 
-.PHONY: run test build deb lint instructions instructions-baseline needs ask-cargo
+.PHONY: run test build deb packed lint instructions instructions-baseline needs ask-cargo
 
 # Generated traffic with attacks in it through the whole sensor: into SQLite, and out over HTTP on 127.0.0.1:8000.
 run: $(SENSOR)
@@ -12,9 +13,15 @@ run: $(SENSOR)
 build: $(SENSOR)
 
 # A Debian package, and one with what debuggers and profilers read beside it; docs/DEPLOY.md installs it.
-deb:
+deb: packed
 	@command -v cargo-deb >/dev/null || { echo "cargo-deb is needed to pack: cargo install cargo-deb --locked" >&2; exit 1; }
-	$(CARGO) deb --locked
+	$(CARGO) deb --locked --no-build
+
+# What the program writes for its package: manual pages and completions.
+packed: $(SENSOR)
+	rm -rf $(PACKED) && mkdir -p $(PACKED)
+	$(SENSOR) manual --out $(PACKED)
+	for shell in bash zsh fish; do $(SENSOR) completions $$shell >$(PACKED)/phantomnet.$$shell || exit 1; done
 
 # Cargo alone knows whether anything has changed, so it is always asked.
 $(SENSOR): ask-cargo

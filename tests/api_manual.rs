@@ -3,87 +3,30 @@
 #![cfg(test)]
 
 use std::collections::BTreeSet;
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::support::{folder, sensor};
+use crate::demo::Demo;
 
 /// Where the printed lines ask.
 const PRINTED: &str = "127.0.0.1:8000";
 
-/// A running demonstration; ended with the value.
-struct Demo {
-    process: Child,
-    address: String,
-    _folder: tempfile::TempDir,
+/// Runs a printed line against `demo`; whether it succeeded, and what it printed.
+fn run(demo: &Demo, line: &str) -> (bool, String) {
+    let line = line.replace(PRINTED, &demo.address);
+    let output = Command::new("sh").args(["-c", &line]).output().expect("there is a shell");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
+    (output.status.success() && !output.stdout.is_empty(), text)
 }
 
-impl Demo {
-    fn start() -> Self {
-        let folder = folder();
-        let mut process = sensor()
-            .args(["demo", "--listen", "127.0.0.1:0", "--folder"])
-            .arg(folder.path().join("data"))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program can be started");
-        let (tell, told) = std::sync::mpsc::channel();
-        let outputs: [Box<dyn std::io::Read + Send>; 2] = [
-            Box::new(process.stdout.take().expect("piped")),
-            Box::new(process.stderr.take().expect("piped")),
-        ];
-        for output in outputs {
-            let tell = tell.clone();
-            // Read to the end, so that the program never waits for a reader.
-            std::thread::spawn(move || {
-                for line in BufReader::new(output).lines().map_while(Result::ok) {
-                    tell.send(line).ok();
-                }
-            });
-        }
-        let mut said = Vec::new();
-        let address = loop {
-            let line = told.recv_timeout(Duration::from_secs(60));
-            let line =
-                line.unwrap_or_else(|_| panic!("it does not say where it listens: {said:?}"));
-            let named = line.split("http://").nth(1).map(|rest| {
-                let fits = |c: char| c.is_ascii_digit() || ".:".contains(c);
-                rest.chars().take_while(|c| fits(*c)).collect::<String>()
-            });
-            said.push(line);
-            if let Some(address) = named {
-                break address;
-            }
-        };
-        Self { process, address, _folder: folder }
-    }
-
-    /// Runs a printed line; whether it succeeded, and what it printed.
-    fn run(&self, line: &str) -> (bool, String) {
-        let line = line.replace(PRINTED, &self.address);
-        let output = Command::new("sh").args(["-c", &line]).output().expect("there is a shell");
-        let text = String::from_utf8_lossy(&output.stdout).into_owned()
-            + &String::from_utf8_lossy(&output.stderr);
-        (output.status.success() && !output.stdout.is_empty(), text)
-    }
-
-    /// Waits until the traffic has made what the manual asks for.
-    fn wait_for(&self, line: &str, text: &str) {
-        let began = Instant::now();
-        while !self.run(line).1.contains(text) {
-            assert!(began.elapsed() < Duration::from_secs(120), "{line}: no {text}");
-            std::thread::sleep(Duration::from_millis(500));
-        }
-    }
-}
-
-impl Drop for Demo {
-    fn drop(&mut self) {
-        self.process.kill().ok();
-        self.process.wait().ok();
+/// Waits until the traffic has made what the manual asks for.
+fn wait_for(demo: &Demo, line: &str, text: &str) {
+    let began = Instant::now();
+    while !run(demo, line).1.contains(text) {
+        assert!(began.elapsed() < Duration::from_secs(120), "{line}: no {text}");
+        std::thread::sleep(Duration::from_millis(500));
     }
 }
 
@@ -101,11 +44,11 @@ fn lines() -> Vec<String> {
 #[test]
 fn every_line_of_the_manual_succeeds_on_the_demonstration() {
     let demo = Demo::start();
-    demo.wait_for("curl -sS 'http://127.0.0.1:8000/api/incidents?limit=1'", "\"id\"");
-    demo.wait_for("curl -sS 'http://127.0.0.1:8000/api/events?verdict=HIGH&limit=1'", "\"id\"");
-    demo.wait_for("curl -sS 'http://127.0.0.1:8000/api/sources?limit=1'", "\"ip\"");
+    wait_for(&demo, "curl -sS 'http://127.0.0.1:8000/api/incidents?limit=1'", "\"id\"");
+    wait_for(&demo, "curl -sS 'http://127.0.0.1:8000/api/events?verdict=HIGH&limit=1'", "\"id\"");
+    wait_for(&demo, "curl -sS 'http://127.0.0.1:8000/api/sources?limit=1'", "\"ip\"");
     for line in lines() {
-        let (succeeded, said) = demo.run(&line);
+        let (succeeded, said) = run(&demo, &line);
         assert!(succeeded, "{line}\n{said}");
     }
 }

@@ -4,6 +4,7 @@ mod support; // the program, generated traffic, places to write to
 mod cluster; // a PostgreSQL server of the tests' own
 mod running; // a running sensor, as the API sees it
 mod batches; // batches of events, large ones from a seed and odd ones
+mod demo; // a running demonstration
 mod places; // fresh stores of both kinds, and a model of what they hold
 mod netns; // wires between network namespaces, and what sends frames into them
 
@@ -30,6 +31,7 @@ mod features; // each of the 15, against an oracle that looks at every earlier p
 mod grants; // real-time workers, memory that stays, cores of their own
 mod instruction_gate; // instructions per packet against the baseline: what fails, what passes
 mod intel; // feeds on disk in, what is known of an address out
+mod manual; // manual pages and completions, read by groff and bash
 mod metrics; // figures, read by another parser, held against the manual and the alert rules
 mod oracle; // that oracle
 mod openapi; // the committed contract against the handlers
@@ -38,6 +40,7 @@ mod life; // an interface goes down, is deleted, made again, gets more queues
 mod live; // a sensor on a wire: frame by frame, and judged as in a replay of the same frames
 mod makefile; // the program is built, then shown
 mod outage; // the database goes away, and nothing is lost
+mod prometheus; // a real Prometheus: scrapes, alerts, what the dashboards for Grafana ask
 mod postgres; // the writing side against a real server: kept to the bit, exactly once, whatever breaks
 mod queries; // every question to both stores, against a plain list of the same rows
 mod reload; // SIGHUP: what judges is read again, under traffic too

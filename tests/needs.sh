@@ -4,7 +4,8 @@
 # capinfos and tcpdump (second opinions on captures), PostgreSQL's server (the tests start one of their own), openssl (its
 # certificates), curl (the manual's lines), ip and ethtool (network namespaces and the devices in them), strace (what the sensor
 # asks the kernel for), valgrind (it counts instructions), systemd's programs (their opinion of the units), Chromium (the
-# dashboard is looked at). `needs.sh build` installs what a build needs alone: the compiler, and Node, which makes the dashboard.
+# dashboard is looked at), Prometheus (it scrapes the sensor),
+# groff (manual pages). `needs.sh build` installs what a build needs alone: the compiler, and Node, which makes the dashboard.
 # Says what it does.
 set -eu
 
@@ -34,6 +35,8 @@ need "command -v strace" strace
 need "command -v valgrind" valgrind
 need "ls /usr/lib/postgresql/*/bin/initdb || command -v initdb" postgresql
 need "command -v chromium" chromium
+need "command -v promtool" prometheus
+need "command -v groff" groff-base
 fi
 
 if [ -z "$missing" ]; then

@@ -87,6 +87,8 @@ impl Live {
 pub struct Reloads {
     /// When what judges now was loaded.
     pub since: Timestamp,
+    /// When its files were last read and not refused, whether or not anything in them had changed.
+    pub read: Timestamp,
     /// How often it was replaced.
     pub replaced: u64,
     /// How often it was found to be what it had been.

@@ -122,7 +122,7 @@ impl Appliance {
             started,
             workers: sensor::published(params.workers),
             detection: Arc::clone(&detection),
-            reloads: Board::new(Reloads { since: started, ..Reloads::default() }),
+            reloads: Board::new(Reloads { since: started, read: started, ..Reloads::default() }),
             collector: Board::default(),
             writer: writer.stats().clone(),
             events: Hub::default(),

@@ -136,9 +136,9 @@ impl Work {
         }
         let live = &self.parts.live;
         live.reloads.change(|reloads| {
-            reloads.fault = None;
+            (reloads.fault, reloads.read) = (None, setup::now());
             match &replaced {
-                Some(_) => (reloads.replaced, reloads.since) = (reloads.replaced + 1, setup::now()),
+                Some(_) => (reloads.replaced, reloads.since) = (reloads.replaced + 1, reloads.read),
                 None => reloads.unchanged += 1,
             }
         });

@@ -5,6 +5,7 @@ mod audit;
 mod bench;
 mod check;
 mod complaints;
+mod completions;
 mod dataset;
 mod demo;
 mod doctor;
@@ -13,6 +14,7 @@ mod explain;
 mod hangup;
 mod interrupt;
 mod live;
+mod manual;
 mod migrate;
 mod model;
 mod output;
@@ -73,6 +75,10 @@ enum Command {
     Audit(audit::Audit),
     /// Read and check the configuration, the model, the rules and the feeds; start nothing.
     Check(check::Check),
+    /// Print what a shell needs to complete commands and options.
+    Completions(completions::Completions),
+    /// Write a manual page for each command.
+    Manual(manual::Manual),
 }
 
 /// The configuration file, for every command that needs one.
@@ -102,6 +108,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Migrate(migrate) => migrate.run(),
         Command::Audit(audit) => audit.run(),
         Command::Check(check) => check.run(),
+        Command::Completions(completions) => completions.run(),
+        Command::Manual(manual) => manual.run(),
     }
 }
 

@@ -39,11 +39,12 @@ fn assets() -> Vec<Asset> {
 fn every_file_that_the_package_lists_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for Asset { from, mode, .. } in assets() {
-        // Cargo makes the program; a pattern stands for what its folder holds.
-        if from == "target/release/phantomnet" {
+        // Cargo makes the program, and the program its manual; a pattern stands for what its folder holds.
+        if from.starts_with("target/") {
             continue;
         }
-        let path = root.join(from.trim_end_matches("*.md"));
+        let folder = from.split_once('*').map_or(&*from, |(folder, _)| folder);
+        let path = root.join(folder);
         let found = fs::metadata(&path).unwrap_or_else(|error| panic!("{from}: {error}"));
         let executable = found.is_file() && found.permissions().mode() & 0o111 != 0;
         assert_eq!(executable, mode == "755", "{from} is packed with mode {mode}");
@@ -146,6 +147,18 @@ fn the_package_makes_what_the_units_need_and_never_takes_the_events_with_it() {
     let users = fs::read_to_string(root.join("etc/passwd")).unwrap();
     assert!(users.contains("phantomnet:"), "{users}");
     assert!(unit.is_file() && root.join("usr/bin/phantomnet").is_file());
+    for page in ["phantomnet", "phantomnet-run", "phantomnet-model-verify"] {
+        let plain = root.join(format!("usr/share/man/man1/{page}.1"));
+        assert!(plain.is_file() || plain.with_extension("1.gz").is_file(), "no manual of {page}");
+    }
+    for completions in [
+        "bash-completion/completions/phantomnet",
+        "zsh/vendor-completions/_phantomnet",
+        "fish/vendor_completions.d/phantomnet.fish",
+    ] {
+        let script = fs::read_to_string(root.join("usr/share").join(completions)).unwrap();
+        assert!(script.contains("summary"), "{completions}");
+    }
     let conffiles = fs::read_to_string(root.join("var/lib/dpkg/info/phantomnet.conffiles"));
     assert_eq!(conffiles.unwrap().trim_end(), "/etc/phantomnet/phantomnet.toml");
 
@@ -163,6 +176,11 @@ fn the_package_makes_what_the_units_need_and_never_takes_the_events_with_it() {
 
 /// The package as `cargo deb` makes it, or, where that is not installed or there is no release, one of the same files.
 fn packed(folder: &Path) -> PathBuf {
+    // By the program that is tested: nothing is built for it.
+    let mut make = Command::new("make");
+    make.args(["packed", "CARGO=true"]).arg(format!("SENSOR={}", env!("CARGO_BIN_EXE_phantomnet")));
+    make.current_dir(env!("CARGO_MANIFEST_DIR")).env_remove("MAKEFLAGS").env_remove("MAKELEVEL");
+    support::run_or_say(&mut make, "the manual pages and completions");
     let package = folder.join("phantomnet.deb");
     let is_installed = Command::new("cargo-deb").arg("--version").output().is_ok();
     if is_installed && std::env::var_os("PHANTOMNET_RELEASE").is_some() {
@@ -215,12 +233,13 @@ fn pack_as_cargo_deb_does(tree: &Path, package: &Path) {
     support::run_or_say(&mut build, "dpkg-deb");
 }
 
-/// The files that a path stands for, which may end in `*.md`.
+/// The files that a path stands for, which may end in `*.md` and the like.
 fn matching(path: &Path) -> Vec<PathBuf> {
-    if path.file_name().is_none_or(|name| name != "*.md") {
+    let is_pattern = path.file_stem().is_some_and(|stem| stem == "*");
+    if !is_pattern {
         return vec![path.to_owned()];
     }
     let entries = fs::read_dir(path.parent().unwrap()).unwrap();
     let files = entries.map(|entry| entry.unwrap().path());
-    files.filter(|file| file.extension().is_some_and(|end| end == "md")).collect()
+    files.filter(|file| file.extension() == path.extension()).collect()
 }

@@ -249,7 +249,7 @@ pub(super) fn times(page: &mut Page<'_>, workers: &Workers) -> fmt::Result {
         turns.flat_map(|(stage, turns)| {
             QUANTILES.map(|(name, quantile)| {
                 let nanos = turns.value_at_quantile(quantile);
-                ([("stage", stage.name()), ("quantile", name)], nanos)
+                ([("stage", stage.name()), ("share", name)], nanos)
             })
         }),
     )?;

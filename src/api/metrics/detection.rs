@@ -7,12 +7,17 @@ use crate::api::Reloads;
 use crate::verdict::Detection;
 
 pub(super) fn reloads(page: &mut Page<'_>, reloads: &Reloads) -> fmt::Result {
-    let Reloads { since: _, replaced, unchanged, refused, fault } = reloads;
+    let Reloads { since: _, read, replaced, unchanged, refused, fault } = reloads;
     let results = [("replaced", *replaced), ("unchanged", *unchanged), ("refused", *refused)];
     page.counters(
         "phantomnet_detection_reloads_total",
         "What reloads came to",
         results.map(|(result, count)| ([("result", result)], count)),
+    )?;
+    page.gauge(
+        "phantomnet_detection_read_timestamp_seconds",
+        "When the files of model, rules and intelligence were last read and not refused, Unix time",
+        u64::try_from(read.as_secs()).unwrap_or_default(),
     )?;
     page.gauge(
         "phantomnet_detection_reload_fault",
@@ -38,6 +43,11 @@ pub(super) fn encode(page: &mut Page<'_>, detection: &Detection) -> fmt::Result 
         "phantomnet_detection_info",
         "The version of model, rules, intelligence, decoys and policy together",
         [("version", version.as_str())],
+    )?;
+    page.gauge(
+        "phantomnet_model_created_timestamp_seconds",
+        "When the model was made, Unix time",
+        u64::try_from(model.about().created_at.as_secs()).unwrap_or_default(),
     )?;
     page.gauge(
         "phantomnet_model_calibration_rows",

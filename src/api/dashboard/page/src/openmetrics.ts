@@ -1,4 +1,4 @@
-// Enough of OpenMetrics to read durations: samples, summaries, and histograms by interpolation as Prometheus does it.
+// Enough of OpenMetrics to read durations: samples, quantiles that are told, and histograms by interpolation as Prometheus does it.
 
 export interface Sample {
   name: string;
@@ -26,14 +26,15 @@ export interface Distribution {
   name: string;
   /** What tells it from others of its name. */
   labels: string;
-  count: number;
+  /** Null where only its quantiles are told. */
+  count: number | null;
   /** Seconds at a quantile, by its name. */
   at: Map<string, number>;
 }
 
 const ASKED = ["0.5", "0.99", "0.999"];
 
-/** Every summary and histogram of seconds, with its percentiles. */
+/** Every duration that is told by its quantiles or as a histogram. */
 export function quantiles(samples: Sample[]): Distribution[] {
   const found = new Map<string, { name: string; labels: string; count: number; at: Map<string, number>; buckets: [number, number][] }>();
   const of = (name: string, labels: Map<string, string>, without: string) => {
@@ -44,18 +45,18 @@ export function quantiles(samples: Sample[]): Distribution[] {
     return one;
   };
   for (const { name, labels, value } of samples) {
-    const quantile = labels.get("quantile");
-    if (name.endsWith("_seconds") && quantile !== undefined) of(name, labels, "quantile").at.set(quantile, value);
+    const share = labels.get("share");
+    if (name.endsWith("_seconds") && share !== undefined) of(name, labels, "share").at.set(share, value);
     else if (name.endsWith("_seconds_bucket")) of(name.slice(0, -7), labels, "le").buckets.push([bound(labels.get("le")), value]);
     else if (name.endsWith("_seconds_count")) of(name.slice(0, -6), labels, "").count = value;
   }
-  const all = [...found.values()].filter(({ count, at, buckets }) => count > 0 && (at.size > 0 || buckets.length > 0));
+  const all = [...found.values()].filter(({ count, at, buckets }) => at.size > 0 || (count > 0 && buckets.length > 0));
   for (const one of all) {
     for (const quantile of ASKED) {
       if (!one.at.has(quantile) && one.buckets.length > 0) one.at.set(quantile, interpolated(one.buckets, Number(quantile)));
     }
   }
-  return all.map(({ name, labels, count, at }) => ({ name, labels, count, at }));
+  return all.map(({ name, labels, count, at }) => ({ name, labels, count: count === 0 ? null : count, at }));
 }
 
 function bound(text: string | undefined): number {
