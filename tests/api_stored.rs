@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -167,6 +168,8 @@ fn of_number(number: u64, detection: &Detection) -> Event {
             in_training_range: None,
             features: None,
             source: None,
+            // No packet of its own was scored: rules raised it.
+            rules: vec![1_000_001, 1_000_002],
             ..event
         };
     }
@@ -266,10 +269,14 @@ fn filters_give_what_they_say() {
     };
     let between = format!("from={}&to={}", time(10), time(20));
     let is = |key: &'static str, value: Value| move |event: &Value| event[key] == value;
-    let cases: [(&str, Wanted); 9] = [
+    let cases: [(&str, Wanted); 10] = [
         ("threat=SUSPICIOUS", Box::new(is("threat", json!("SUSPICIOUS")))),
         ("threat=MALICIOUS", Box::new(is("is_malicious", json!(true)))),
         ("verdict=HIGH", Box::new(is("verdict", json!("HIGH")))),
+        (
+            "verdict=HIGH,WARNING",
+            Box::new(|event| event["verdict"] == "HIGH" || event["verdict"] == "WARNING"),
+        ),
         ("protocol=udp", Box::new(is("protocol", json!(17)))),
         ("src_ip=10.0.0.2", Box::new(is("src_ip", json!("10.0.0.2")))),
         ("src_ip=10.0.0.2/31&port=3", Box::new(is("src_ip", json!("10.0.0.3")))),
@@ -296,6 +303,44 @@ fn filters_give_what_they_say() {
     }
     assert_eq!(all.len() as u64, EVENTS);
     assert!(all.iter().any(|event| event["id"] == name(&live, VICTIM)));
+}
+
+/// Added up from the list, and each sum held against the answer.
+#[test]
+fn the_top_is_what_the_list_adds_up_to() {
+    let (served, _) = stored();
+    let list = ok(&served, "/api/events?limit=1000&verdict=WARNING,HIGH,CRITICAL");
+    let list = list["events"].as_array().unwrap();
+    let top = ok(&served, "/api/top?limit=100");
+    assert_eq!((&top["events"], &top["is_complete"]), (&json!(list.len()), &json!(true)));
+    let (mut sources, mut rules) = (BTreeMap::new(), BTreeMap::new());
+    for event in list {
+        let packets = event["count"].as_u64().unwrap();
+        let add = |sums: &mut BTreeMap<String, (u64, u64)>, key: String| {
+            let sum = sums.entry(key).or_insert((0, 0));
+            *sum = (sum.0 + 1, sum.1 + packets);
+        };
+        if event["is_of_victim"] == false {
+            add(&mut sources, event["src_ip"].as_str().unwrap().to_owned());
+        }
+        for rule in event["rules"].as_array().unwrap() {
+            add(&mut rules, rule.to_string());
+        }
+    }
+    let shown = |list: &Value, key: &str| -> BTreeMap<String, (u64, u64)> {
+        let rows = list.as_array().unwrap().iter();
+        rows.map(|row| {
+            let name = row[key].as_str().map_or_else(|| row[key].to_string(), str::to_owned);
+            (name, (row["events"].as_u64().unwrap(), row["packets"].as_u64().unwrap()))
+        })
+        .collect()
+    };
+    assert!(sources.len() > 1 && !rules.is_empty(), "{sources:?} {rules:?}");
+    assert_eq!(shown(&top["sources"], "ip"), sources);
+    assert_eq!(shown(&top["rules"], "rule"), rules);
+    let one = ok(&served, "/api/top?limit=1");
+    assert_eq!(one["sources"].as_array().unwrap().len(), 1);
+    assert_eq!(one["sources"][0], top["sources"][0]);
 }
 
 #[test]

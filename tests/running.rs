@@ -32,6 +32,7 @@ pub(crate) fn live() -> Live {
         writer: Board::default(),
         events: Hub::default(),
         capture: Board::default(),
+        doctor: Board::default(),
     }
 }
 

@@ -38,6 +38,7 @@ use std::sync::Arc;
 use crate::capture::live::QueueStatus;
 use crate::collect::{CollectorStats, Hub};
 use crate::counters::Published;
+use crate::doctor::Report;
 use crate::event::{Board, Epoch};
 use crate::latest::Publisher;
 use crate::store::writer::WriterStats;
@@ -72,6 +73,8 @@ pub struct Live {
     pub events: Hub,
     /// The source of frames.
     pub capture: Board<CaptureStatus>,
+    /// What was found wrong with machine and interface at the start.
+    pub doctor: Board<Report>,
 }
 
 impl Live {

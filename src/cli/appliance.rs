@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use rand::Rng as _;
 
+use super::doctor::intended;
 use super::{Failure, setup};
 use crate::api::{ApiError, ApiServer, CaptureStatus, Live, Reloads};
 use crate::capture::FrameSource;
@@ -27,6 +28,7 @@ use crate::collect::{
     Sink, WallClock,
 };
 use crate::config::Config;
+use crate::doctor;
 use crate::event::{Board, Epoch, EpochPage, Leftover, MarkerKind, Merged, leftovers};
 use crate::latest::Publisher;
 use crate::logs::limited;
@@ -134,6 +136,8 @@ impl Appliance {
                 gap_nanos: 0,
                 interface: None,
             }),
+            // An interface adds what is to be said of it.
+            doctor: Board::new(doctor::examine(None, &intended(config, None), None)),
         };
         let server = match http {
             Some(http) => {

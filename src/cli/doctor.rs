@@ -73,7 +73,7 @@ impl Doctor {
 }
 
 /// What a sensor would do here.
-fn intended(config: &Config, interface: Option<&Interface>) -> Intended {
+pub(super) fn intended(config: &Config, interface: Option<&Interface>) -> Intended {
     let params = setup::live_params(config, interface.map_or(0, |interface| interface.queues));
     let cores = params.cores;
     let harms = interface.is_some_and(|interface| has_default_route(&interface.name));

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::appliance::{Appliance, Attended, DataPath, Plan, notice};
 use super::complaints::{fail_on, sums_and_sinks};
+use super::doctor::intended;
 use super::hangup::{Asked, Hangup, HangupParts};
 use super::interrupt::Interrupt;
 use super::reloader::Reloader;
@@ -22,6 +23,7 @@ use crate::capture::live::{Change, LiveClock, LiveSource, Port, QueueStatus};
 use crate::capture::{Batch, FrameSource, Received};
 use crate::collect::{NoticeKind, Sink};
 use crate::config::{Backend, CaptureParams, Config};
+use crate::doctor;
 use crate::event::{Board, StageSum};
 use crate::sensor::{self, Live, Replayed};
 use crate::worker::WhenFull;
@@ -298,6 +300,12 @@ fn judge<P: Port>(
     }
     let live = Live { patience: config.capture.patience };
     let shown = appliance.live().clone();
+    let examined = doctor::examine(
+        Some(capture.interface()),
+        &intended(config, Some(capture.interface())),
+        None,
+    );
+    shown.doctor.change(|report| *report = examined);
     let watchdog = Watchdog::start(appliance.live().workers.clone())?;
     let (ended, end) = channel();
     let (status_out, status) = channel();

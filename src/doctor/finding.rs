@@ -23,7 +23,8 @@ pub enum Severity {
 }
 
 impl Severity {
-    const ALL: [Self; 5] = [Self::Ok, Self::Unknown, Self::Advice, Self::Warning, Self::Fault];
+    /// Every one, the best first.
+    pub const ALL: [Self; 5] = [Self::Ok, Self::Unknown, Self::Advice, Self::Warning, Self::Fault];
 
     /// Its name.
     #[must_use]
@@ -127,7 +128,7 @@ impl fmt::Display for Finding {
 }
 
 /// Everything that was examined.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
     /// The interface, where one was.
     pub interface: Option<String>,

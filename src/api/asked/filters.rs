@@ -5,8 +5,8 @@ use super::super::stream::StreamFilter;
 use super::fields::{Asked, Fields};
 use super::kinds::{
     BUCKETS, CURSOR, DESTINATION, EPOCHS, FROM, INCIDENT_STATE, KIND, LAST_EVENT_ID, LIMIT,
-    LIMIT_DEFAULT, MIN_SCORE, NETWORK, PORT, PROTOCOL, RULE, SESSION_STATE, SOURCE, SUBJECT,
-    THREAT, TO, Threat, VERDICT, WORST,
+    LIMIT_DEFAULT, MIN_SCORE, MOST, MOST_DEFAULT, NETWORK, PORT, PROTOCOL, RULE, SESSION_STATE,
+    SOURCE, SUBJECT, THREAT, TO, Threat, VERDICT, WORST,
 };
 use crate::store::query::{
     EventFilter, IncidentFilter, Network, PageKey, ProfileKey, SessionFilter,
@@ -181,6 +181,19 @@ impl Asked for TimelineQuery {
     fn take(fields: &mut Fields) -> Self {
         let span = Span::take(fields);
         Self { span, buckets: fields.take(&BUCKETS).unwrap_or(BUCKETS_DEFAULT) }
+    }
+}
+
+/// How many of the largest, of which span.
+#[derive(Debug)]
+pub(in super::super) struct TopQuery {
+    pub(in super::super) span: Span,
+    pub(in super::super) most: u32,
+}
+
+impl Asked for TopQuery {
+    fn take(fields: &mut Fields) -> Self {
+        Self { span: Span::take(fields), most: fields.take(&MOST).unwrap_or(MOST_DEFAULT) }
     }
 }
 

@@ -62,6 +62,17 @@ pub(super) const LIMIT: Param<u32> = Param {
 /// Rows of a page, where nobody says.
 pub(super) const LIMIT_DEFAULT: u32 = 100;
 
+pub(super) const MOST: Param<u32> = Param {
+    name: "limit",
+    about: "How many of each.",
+    read: |text| whole(text, 1, MOST_MAX),
+    schema: || number(1, MOST_MAX).default(Some(MOST_DEFAULT.into())).into(),
+};
+
+/// How many of the largest there are at most, and where nobody says.
+const MOST_MAX: u32 = 100;
+pub(super) const MOST_DEFAULT: u32 = 10;
+
 pub(super) const CURSOR: Param<String> = Param {
     name: "cursor",
     about: "Where the list goes on: `next` of the page before, with the same filters.",

@@ -12,6 +12,6 @@ pub(super) use body::{
 pub(super) use fields::Parameters;
 pub(super) use filters::{
     AccountingQuery, EventsQuery, IncidentsQuery, NoQuery, SessionsQuery, SourcesQuery, Span,
-    StreamQuery, TimelineQuery,
+    StreamQuery, TimelineQuery, TopQuery,
 };
 pub(super) use kinds::{EventName, SourceName, Threat, path_address, path_id, session_state_name};

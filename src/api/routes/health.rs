@@ -7,7 +7,7 @@ use actix_web::{HttpResponse, get};
 use super::super::asked::{NoQuery, Parameters};
 use super::super::problem::Checks;
 use super::super::shared::Shared;
-use super::super::shown::{Database, Health, HealthStatus, Liveness};
+use super::super::shown::{Database, Findings, Health, HealthStatus, Liveness};
 
 /// How each part is. `degraded`: packets are judged, but something else is wrong (the store is away, say).
 #[utoipa::path(
@@ -59,4 +59,15 @@ async fn answer(shared: &Shared) -> HttpResponse {
         HealthStatus::Error => StatusCode::SERVICE_UNAVAILABLE,
     };
     HttpResponse::build(status).json(health)
+}
+
+/// What is wrong with this machine or interface, as `phantomnet doctor` found it when the sensor started, without having listened to the
+/// traffic.
+#[utoipa::path(
+    tag = "sensor",
+    responses((status = 200, description = "What was looked at, the worst first.", body = Findings), Checks)
+)]
+#[get("/api/doctor")]
+pub(super) async fn show_findings(_: Parameters<NoQuery>, shared: Data<Shared>) -> Json<Findings> {
+    Json(Findings::of(shared.live.doctor.read()))
 }

@@ -10,6 +10,7 @@ mod model;
 mod root;
 mod sources;
 mod summary;
+mod top;
 
 use actix_web::web::ServiceConfig;
 use utoipa_actix_web::service_config::ServiceConfig as DocumentedConfig;
@@ -23,6 +24,7 @@ pub(super) fn all(config: &mut DocumentedConfig<'_>) {
         .service(health::show_health)
         .service(health::show_liveness)
         .service(health::show_readiness)
+        .service(health::show_findings)
         .service(events::analyze_traffic)
         .service(events::list_events)
         .service(events::show_event)
@@ -30,6 +32,7 @@ pub(super) fn all(config: &mut DocumentedConfig<'_>) {
         .service(feedback::label_event)
         .service(summary::show_stats)
         .service(summary::show_timeline)
+        .service(top::show_top)
         .service(model::show_features)
         .service(model::show_features_of_many)
         .service(model::show_model)

@@ -210,6 +210,11 @@ impl FiredRule {
     }
 }
 
+/// What a rule says; `None` when it is not loaded.
+pub(super) fn message_of(detection: &Detection, sid: u32) -> Option<String> {
+    rule_of(detection, sid).map(|rule| rule.message.to_string())
+}
+
 fn rule_of(detection: &Detection, sid: u32) -> Option<&Rule> {
     detection.rules().rules().iter().find(|rule| rule.sid == sid)
 }

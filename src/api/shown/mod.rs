@@ -1,12 +1,14 @@
 //! What is answered: the JSON shapes. What is not known is null, never 0; an `f32` is written in its shortest form.
 
 mod accounting;
+mod doctor;
 mod event;
 mod explanation;
 mod health;
 mod list;
 mod model;
 mod summary;
+mod top;
 
 use serde::{Serialize, Serializer};
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
@@ -17,6 +19,7 @@ use crate::time::Timestamp;
 use crate::verdict::Level;
 
 pub(super) use accounting::Accounting;
+pub(super) use doctor::Findings;
 pub(super) use event::{
     EventFeatures, EventList, FeatureBatch, ShownEvent, Traffic, WholeEvent, event_line,
 };
@@ -27,6 +30,7 @@ pub(super) use list::{
 };
 pub(super) use model::{ScoredRows, ShownModel, ShownSchema};
 pub(super) use summary::{SensorStats, Timeline, bucket_width};
+pub(super) use top::Top;
 
 /// A moment as RFC 3339 in UTC with microseconds.
 #[derive(Clone, Copy, Debug)]

@@ -9,6 +9,7 @@ export type Explanation = Schema["ShownExplanation"];
 export type FeatureBatch = Schema["FeatureBatch"];
 export type FeatureValues = Schema["FeatureValues"];
 export type FeatureSchema = Schema["ShownSchema"];
+export type Findings = Schema["Findings"];
 export type Health = Schema["Health"];
 export type Incident = Schema["ShownIncident"];
 export type IncidentList = Schema["IncidentList"];
@@ -20,6 +21,7 @@ export type SourceList = Schema["SourceList"];
 export type SourcePage = Schema["SourcePage"];
 export type Stats = Schema["SensorStats"];
 export type Timeline = Schema["Timeline"];
+export type Top = Schema["Top"];
 export type Verdict = Schema["Verdict"];
 export type WholeEvent = Schema["WholeEvent"];
 

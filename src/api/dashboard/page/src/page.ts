@@ -1,6 +1,6 @@
 // What a page of the dashboard is, and what all of them share.
 import { fill, h, type Child } from "./dom";
-import { Refusal, type Verdict } from "./api";
+import { Refusal, type Findings, type Verdict } from "./api";
 import type { StreamStats } from "./stream";
 
 /** The span that sums are about, seconds before now. */
@@ -107,6 +107,20 @@ export function table(names: string[], rows: Child[][], attributes: Record<strin
 export function facts(pairs: [string, Child][]): HTMLElement {
   const known = pairs.filter(([, value]) => value !== null);
   return h("dl", { class: "facts" }, known.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+}
+
+/** What was looked at on machine and interface, and what mends it. */
+export function findingRows(findings: Findings["findings"]): HTMLElement {
+  return table(
+    ["It is", "Where", "What", "Mend it by"],
+    findings.map(({ severity, part, what, why, mend }) => [
+      h("span", { class: severity === "fault" || severity === "warning" ? "outside" : "" }, severity),
+      part,
+      why === "" ? what : `${what}: ${why}`,
+      mend === null ? "" : h("code", {}, mend),
+    ]),
+    { "aria-label": "Findings" },
+  );
 }
 
 /** A link to a place of this page. */

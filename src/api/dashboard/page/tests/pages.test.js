@@ -55,6 +55,17 @@ describe("a newcomer", () => {
     });
   });
 
+  it("sees who and what stands behind most alerts, as the API counts them", async () => {
+    await inTab({}, async (tab) => {
+      const { sources, rules } = await sensor.get("/api/top?limit=8");
+      const names = async (panel) => tab.getByRole("region", { name: panel, exact: true }).locator("tbody tr td:first-child").allTextContents();
+      await tab.getByRole("region", { name: "Top rules", exact: true }).locator("tbody tr").first().waitFor();
+      assert.ok(sources.length > 0 && rules.length > 0);
+      assert.ok((await names("Top sources")).some((name) => sources.some(({ ip }) => ip === name)));
+      assert.ok((await names("Top rules")).some((name) => rules.some(({ message }) => message === name)));
+    });
+  });
+
   it("reaches the reason of an alert in two clicks", async () => {
     await inTab({}, async (tab) => {
       await tab.getByRole("region", { name: "Latest alerts" }).locator("tbody a[href^='#/event/']").first().click();

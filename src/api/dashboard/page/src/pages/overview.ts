@@ -1,21 +1,23 @@
 // The first page: what is good, what is bad, and where to look next.
-import { VERDICTS, get, health as askHealth, type Accounting, type EventList, type Health, type IncidentList, type SensorEvent, type Stats, type Timeline } from "../api";
+import { VERDICTS, get, health as askHealth, type Accounting, type EventList, type Findings, type Health, type IncidentList, type SensorEvent, type Stats, type Timeline, type Top } from "../api";
 import { StackedVerdicts, lineOverTime } from "../chart";
 import { fill, h, say } from "../dom";
-import { NOTHING, clock, count, percent, short } from "../format";
-import { badge, empty, facts, failure, isAbort, link, load, panel, sourceLink, table, type Frame, type Page } from "../page";
+import { NOTHING, clock, count, moment, percent, short } from "../format";
+import { badge, empty, facts, failure, findingRows, isAbort, link, load, panel, sourceLink, table, type Frame, type Page } from "../page";
 import { Stream } from "../stream";
 import { way } from "./event_words";
 
 const STATS_KEPT = 300;
 const ALERTS_SHOWN = 12;
 const REFRESH = 5_000;
+const TOP_REFRESH = 15_000;
 
 export const overviewPage: Page = {
   title: "Overview",
   show(root, frame) {
     const tiles = new Tiles();
     const problems = h("div", { class: "problems" });
+    const findings = h("div", { class: "problems" });
     const rates = h("div", { class: "chart" });
     const verdicts = h("div", { class: "chart" });
     const chips = h("div", { class: "chips", role: "group", "aria-label": "Verdicts shown" });
@@ -28,6 +30,7 @@ export const overviewPage: Page = {
       h("h1", { class: "quiet" }, "Overview"),
       tiles.element,
       problems,
+      findings,
       h(
         "div",
         { class: "columns" },
@@ -43,6 +46,8 @@ export const overviewPage: Page = {
     showAlerts(alerts, frame);
     showHealth(problems, workers, tiles, frame);
     frame.every(REFRESH, () => load(incidents, openIncidents(frame, tiles), incidentRows));
+    frame.every(TOP_REFRESH, () => load(tops, get<Top>("/api/top", { ...spanOf(frame), limit: 8 }, frame.signal), topPanels));
+    void showFindings(findings, frame);
   },
 };
 
@@ -212,6 +217,48 @@ function incidentRows(list: IncidentList): HTMLElement {
     ]),
     { "aria-label": "Open incidents" },
   );
+}
+
+// --- top -----------------------------------------------------------------------------------------------------------
+
+function topPanels(top: Top): HTMLElement[] {
+  const hint = top.events === 0 ? "No event above SAFE in this time." : top.is_complete ? `Of ${count(top.events)} events above SAFE.` : `Of the newest ${count(top.events)} events above SAFE, since ${moment(top.since)}.`;
+  const rows = (cells: Parameters<typeof table>[1], names: string[]) => (cells.length === 0 ? null : table(names, cells, { "aria-label": names[0]! }));
+  return [
+    panel(
+      "Top sources",
+      {},
+      rows(
+        top.sources.map(({ ip, worst, events, packets }) => [sourceLink(ip), badge(worst), count(events), short(packets)]),
+        ["Source", "Worst", "Events", "Packets"],
+      ),
+      h("p", { class: "hint" }, hint),
+    ),
+    panel(
+      "Top rules",
+      {},
+      rows(
+        top.rules.map(({ rule, message, worst, events }) => [link(`events?rule=${rule}`, message ?? String(rule)), badge(worst), count(events)]),
+        ["Rule", "Worst", "Events"],
+      ),
+      h("p", { class: "hint" }, hint),
+    ),
+  ];
+}
+
+// --- what machine and tap lack -------------------------------------------------------------------------------------
+
+/** What was found at the start and could be better; a machine that lacks nothing is not spoken of. */
+async function showFindings(target: HTMLElement, frame: Frame): Promise<void> {
+  try {
+    const found = await get<Findings>("/api/doctor", {}, frame.signal);
+    const bad = found.findings.filter(({ severity }) => severity === "fault" || severity === "warning");
+    if (bad.length === 0) return;
+    const of = found.interface === null ? "this machine" : `this machine and ${found.interface}`;
+    fill(target, h("details", { class: "problem" }, h("summary", {}, `${bad.length} findings about ${of}: frames can be lost, or be other than on the wire`), findingRows(bad)));
+  } catch (error) {
+    if (!isAbort(error)) fill(target, failure(error));
+  }
 }
 
 // --- health --------------------------------------------------------------------------------------------------------

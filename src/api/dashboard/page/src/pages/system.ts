@@ -1,8 +1,8 @@
 // The sensor itself: the way of a packet with its losses, latency, writer and spool.
-import { get, health as askHealth, send, VERDICTS, type Accounting, type Health } from "../api";
+import { get, health as askHealth, send, VERDICTS, type Accounting, type Findings, type Health } from "../api";
 import { fill, h, type Child } from "../dom";
 import { NOTHING, count, moment, percent, short, span } from "../format";
-import { empty, facts, failure, isAbort, panel, table, type Page } from "../page";
+import { empty, facts, failure, findingRows, isAbort, load, panel, table, type Page } from "../page";
 import { quantiles, samplesOf, type Sample } from "../openmetrics";
 
 const REFRESH = 2_000;
@@ -15,7 +15,12 @@ export const systemPage: Page = {
     const state = h("div", {});
     const latency = h("div", {});
     const ledger = h("div", {});
-    fill(root, h("h1", {}, "System"), fault, panel("The way of a packet", { class: "wide" }, flow), state, panel("Latency", { class: "wide" }, latency), panel("What the store says", { class: "wide" }, ledger));
+    const findings = h("div", {});
+    fill(root, h("h1", {}, "System"), fault, panel("The way of a packet", { class: "wide" }, flow), state, panel("Latency", { class: "wide" }, latency), panel("What the store says", { class: "wide" }, ledger), panel("Machine and interface, as they were at the start", { class: "wide" }, findings));
+    void load(findings, get<Findings>("/api/doctor", {}, frame.signal), (found) => [
+      findingRows(found.findings),
+      h("p", { class: "hint" }, "What phantomnet doctor says without listening. With --interface it listens to the tap too."),
+    ]);
     frame.every(REFRESH, async () => {
       try {
         const [accounting, health, metrics] = await Promise.all([
