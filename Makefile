@@ -3,8 +3,9 @@
 CARGO ?= cargo
 SENSOR = target/release/phantomnet
 PACKED = target/packed
+PAGE = src/api/dashboard/page
 
-.PHONY: run test build deb packed lint instructions instructions-baseline needs ask-cargo
+.PHONY: run test build deb packed screenshots lint instructions instructions-baseline needs ask-cargo
 
 # Generated traffic with attacks in it through the whole sensor: into SQLite, and out over HTTP on 127.0.0.1:8000.
 run: $(SENSOR)
@@ -22,6 +23,11 @@ packed: $(SENSOR)
 	rm -rf $(PACKED) && mkdir -p $(PACKED)
 	$(SENSOR) manual --out $(PACKED)
 	for shell in bash zsh fish; do $(SENSOR) completions $$shell >$(PACKED)/phantomnet.$$shell || exit 1; done
+
+# Pictures of every page of the dashboard in both themes, into docs/screenshots.
+screenshots: $(SENSOR) needs
+	cd $(PAGE) && npm ci --ignore-scripts
+	PHANTOMNET_PROGRAM=$(abspath $(SENSOR)) node $(PAGE)/tests/screenshots.js docs/screenshots
 
 # Cargo alone knows whether anything has changed, so it is always asked.
 $(SENSOR): ask-cargo

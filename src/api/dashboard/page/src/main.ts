@@ -223,13 +223,18 @@ function frameOf(place: Place, signal: AbortSignal, root: HTMLElement): Frame {
     isPaused: () => settings.isPaused,
     every: (milliseconds, call) => {
       let isBusy = false;
+      // One, however often it fails.
+      const fault = h("div", {});
       const turn = async (isFirst: boolean) => {
         if (isBusy || (!isFirst && (settings.isPaused || document.hidden))) return;
         isBusy = true;
         try {
           await call();
+          fault.remove();
         } catch (error) {
-          if (!isAbort(error)) root.prepend(failure(error));
+          if (isAbort(error)) return;
+          fill(fault, failure(error));
+          root.prepend(fault);
         } finally {
           isBusy = false;
         }
