@@ -45,14 +45,15 @@ const settings = {
   isPaused: false,
 };
 
+const prefersDark = matchMedia("(prefers-color-scheme: dark)");
+
+/** What the reader has chosen, else what the system prefers. */
 function applyTheme(): void {
-  const root = document.documentElement;
-  if (settings.theme === null) root.removeAttribute("data-theme");
-  else root.setAttribute("data-theme", settings.theme);
+  document.documentElement.setAttribute("data-theme", isDark() ? "dark" : "light");
 }
 
 function isDark(): boolean {
-  return settings.theme === null ? matchMedia("(prefers-color-scheme: dark)").matches : settings.theme === "dark";
+  return settings.theme === null ? prefersDark.matches : settings.theme === "dark";
 }
 
 // --- the frame -----------------------------------------------------------------------------------------------------
@@ -268,6 +269,11 @@ addEventListener("keydown", (event) => {
 });
 
 addEventListener("hashchange", open);
+// Charts are drawn in the colours of the theme, so the page is shown anew.
+prefersDark.addEventListener("change", () => {
+  applyTheme();
+  open();
+});
 applyTheme();
 connect();
 open();
