@@ -34,6 +34,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         copy_into(&Path::new(PAGE).join(source), &copy.join(source))?;
     }
     if !is_installed {
+        // Emptied before anything changes: what fails half-way is done again.
+        fs::write(copy.join("installed"), [])?;
         // No script of a package runs: esbuild's own would only check what npm has checked.
         run(Command::new("npm").args(["ci", "--omit=dev", "--ignore-scripts"]).current_dir(&copy))?;
         fs::write(copy.join("installed"), lock)?;

@@ -112,6 +112,12 @@ export async function change<T>(method: "POST" | "PATCH", path: string, body: un
   return (await response.json()) as T;
 }
 
+/** The newest stored event of all: what is asked for after this can be followed from there on, and nothing falls in between. */
+export async function newestEvent(signal: AbortSignal): Promise<string | null> {
+  const { events } = await get<EventList>("/api/events", { limit: 1 }, signal);
+  return events[0]?.id ?? null;
+}
+
 /** How each part is; also when the answer is 503, because nothing is judged. */
 export async function health(signal?: AbortSignal): Promise<Health> {
   try {

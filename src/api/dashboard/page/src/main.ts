@@ -36,6 +36,8 @@ const NAVIGATION: [page: string, name: string, key: string][] = [
 
 const HEALTH_EVERY = 5_000;
 const NOTICE_SHOWN = 15_000;
+/** A question of the sensor's health that takes longer is an answer too. */
+const ANSWER_MOST = 10_000;
 
 // --- what the reader has set ---------------------------------------------------------------------------------------
 
@@ -148,21 +150,27 @@ function showNotice(notice: Notice): void {
   setTimeout(() => shown.remove(), NOTICE_SHOWN);
 }
 
+let isAskingHealth = false;
+
 async function showHealth(): Promise<void> {
+  if (isAskingHealth) return;
+  isAskingHealth = true;
   try {
-    const answer = await askHealth();
+    const answer = await askHealth(AbortSignal.timeout(ANSWER_MOST));
     health.dataset["state"] = answer.status;
     say(health, answer.status);
     health.title = answer.problems.join("\n");
   } catch {
     health.dataset["state"] = "error";
     say(health, "error");
+  } finally {
+    isAskingHealth = false;
   }
 }
 
 onUnauthorized(() => {
   if (document.querySelector("dialog")) return;
-  const input = h("input", { type: "password", autocomplete: "current-password", "aria-label": "Token", required: true });
+  const input = h("input", { type: "password", autocomplete: "current-password", "aria-label": "Token", required: true, pattern: "[!-~]+", title: "visible ASCII characters" });
   const dialog = h(
     "dialog",
     { "aria-label": "Token" },
@@ -172,8 +180,7 @@ onUnauthorized(() => {
       {
         method: "dialog",
         onsubmit: () => {
-          keepToken(input.value);
-          dialog.remove();
+          keepToken(input.value.trim());
           connect();
           open();
         },
@@ -182,6 +189,8 @@ onUnauthorized(() => {
       h("button", { type: "submit" }, "Show it"),
     ),
   );
+  // Escape closes it as well; it is asked again at the next refusal.
+  dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();
 });

@@ -36,12 +36,13 @@ const SILENCE_MOST = 12_000;
 
 /** Follows the sensor until it is closed; goes on behind the last event seen wherever a connection broke off. */
 export class Stream {
-  private last: string | null = null;
   private readonly ended = new AbortController();
 
+  /** What came after the event `last`, where it is named; else what comes from now on. */
   constructor(
     private readonly filter: Record<string, string>,
     private readonly listener: Listener,
+    private last: string | null = null,
   ) {
     void this.follow();
   }

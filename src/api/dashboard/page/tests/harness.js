@@ -60,7 +60,7 @@ export class Sensor {
   }
 
   async stop({ keep = false } = {}) {
-    if (this.child.exitCode === null) {
+    if (this.child.exitCode === null && this.child.signalCode === null) {
       const ended = once(this.child, "exit");
       this.child.kill("SIGTERM");
       await ended;

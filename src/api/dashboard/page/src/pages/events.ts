@@ -1,5 +1,5 @@
 // The list of events: filtered, shareable by its address, and followed live.
-import { VERDICTS, get, type EventList, type SensorEvent } from "../api";
+import { Refusal, VERDICTS, get, newestEvent, type EventList, type SensorEvent } from "../api";
 import { fill, h, say } from "../dom";
 import { count, moment, percent } from "../format";
 import { badge, failure, isAbort, link, type Frame, type Page } from "../page";
@@ -53,6 +53,9 @@ class Events {
   private stream: Stream | null = null;
   private waiting: SensorEvent[] = [];
   private arrived = 0;
+  /** Which question the list answers: what comes for an earlier one is left alone. */
+  private asking = 0;
+  private missed = false;
 
   constructor(
     root: HTMLElement,
@@ -142,53 +145,71 @@ class Events {
     this.stream = null;
     this.waiting = [];
     this.arrived = 0;
-    void this.load(null).then(() => this.follow.checked && this.watch());
+    this.missed = false;
+    this.asking += 1;
+    void this.show(this.asking);
   }
 
-  private async load(cursor: string | null): Promise<void> {
+  /** The list, then what came after the newest event that there was before it. */
+  private async show(asking: number): Promise<void> {
+    const newest = this.follow.checked ? await newestEvent(this.frame.signal).catch(() => null) : null;
+    const isUnderstood = await this.load(null);
+    if (isUnderstood && this.follow.checked && asking === this.asking && !this.frame.signal.aborted) this.watch(newest);
+  }
+
+  /** Shows a page of the list. Returns whether it is still asked for, and is no question that the sensor refuses. */
+  private async load(cursor: string | null): Promise<boolean> {
+    const { asking } = this;
     fill(this.fault);
     say(this.state, "Loading …");
     try {
       const page = await get<EventList>("/api/events", { ...this.asked(), limit: PAGE_ROWS, cursor }, this.frame.signal);
+      if (asking !== this.asking) return false;
       const rows = page.events.map(rowOf);
       if (cursor === null) this.list.replaceChildren(...rows);
       else this.list.append(...rows);
       this.cursor = page.next;
       this.more.hidden = page.next === null;
       this.describe();
+      return true;
     } catch (error) {
-      if (isAbort(error)) return;
+      if (isAbort(error) || asking !== this.asking) return false;
       say(this.state, "");
       if (cursor === null) this.list.replaceChildren();
       fill(this.fault, failure(error));
+      // Where the store is away, new events come all the same.
+      return error instanceof Refusal && (error.status === 503 || error.status === 0);
     }
   }
 
   private describe(): void {
     const rows = this.list.childElementCount;
     const text = rows === 0 ? "No event matches." : `${count(rows)} events shown, newest first.`;
-    say(this.state, this.arrived === 0 ? text : `${text} ${count(this.arrived)} came while following.`);
+    const gap = this.missed ? " More came than this page could take: it has not shown all of them." : "";
+    say(this.state, this.arrived === 0 ? text : `${text} ${count(this.arrived)} came while following.${gap}`);
   }
 
   // --- live --------------------------------------------------------------------------------------------------------
 
-  private watch(): void {
+  private watch(after: string | null): void {
     const asked = this.asked();
     const fields = ["verdict", "min_score"].filter((name) => asked[name] !== undefined);
     const admits = admission(asked);
-    this.stream = new Stream(Object.fromEntries(fields.map((name) => [name, asked[name]!])), {
-      verdict: (event) => {
-        if (!admits(event)) return;
-        this.arrived += 1;
-        this.waiting.push(event);
-        if (this.waiting.length > LIVE_ROWS) this.waiting.shift();
-      },
-    });
+    const filter = Object.fromEntries(fields.map((name) => [name, asked[name]!]));
+    const verdict = (event: SensorEvent) => {
+      if (!admits(event)) return;
+      this.arrived += 1;
+      this.waiting.push(event);
+      if (this.waiting.length > LIVE_ROWS) this.waiting.shift();
+    };
+    this.stream?.close();
+    this.stream = new Stream(filter, { verdict, gap: () => (this.missed = true) }, after);
   }
 
   private draw(): void {
     if (this.waiting.length === 0 || this.frame.isPaused() || document.hidden) return;
-    const rows = this.waiting.splice(0).reverse().map(rowOf);
+    const shown = new Set([...this.list.children].map((row) => (row as HTMLElement).dataset["id"]));
+    const rows = this.waiting.splice(0).reverse().filter(({ id }) => !shown.has(id)).map(rowOf);
     this.list.prepend(...rows);
     while (this.list.childElementCount > LIVE_ROWS) this.list.lastElementChild!.remove();
     // The list was cut: what lies behind it is asked for anew.

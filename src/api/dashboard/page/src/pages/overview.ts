@@ -1,5 +1,5 @@
 // The first page: what is good, what is bad, and where to look next.
-import { VERDICTS, get, health as askHealth, type Accounting, type EventList, type Findings, type Health, type IncidentList, type SensorEvent, type Stats, type Timeline, type Top } from "../api";
+import { VERDICTS, get, health as askHealth, newestEvent, type Accounting, type EventList, type Findings, type Health, type IncidentList, type SensorEvent, type Stats, type Timeline, type Top } from "../api";
 import { StackedVerdicts, lineOverTime } from "../chart";
 import { fill, h, say } from "../dom";
 import { NOTHING, clock, count, moment, percent, short } from "../format";
@@ -7,6 +7,7 @@ import { badge, empty, facts, failure, findingRows, isAbort, link, load, panel, 
 import { Stream } from "../stream";
 import { way } from "./event_words";
 
+const NOTABLE = "WARNING,HIGH,CRITICAL";
 const STATS_KEPT = 300;
 const ALERTS_SHOWN = 12;
 const REFRESH = 5_000;
@@ -71,11 +72,11 @@ class Tiles {
   readonly packets = new Tile("Packets/s", "Packets judged in the last second", "system");
   readonly bits = new Tile("Bits/s", "Bits of the frames taken since the last look", "system");
   readonly accounted = new Tile("Accounted", "Frames whose way is known to the last counter: anything below 100 % is a bug of the sensor", "system");
-  readonly dropped = new Tile("Dropped", "Share of the frames that came and were not judged, since the start", "system");
+  readonly dropped = new Tile("Dropped", "Share of the frames that were to be judged and were not, since the start", "system");
   readonly critical = new Tile("Critical events", "Events of CRITICAL in the time range", "events?verdict=CRITICAL");
   readonly events = new Tile("Events", "Events stored in the time range", "events");
   readonly incidents = new Tile("Open incidents", "Incidents that nobody has acknowledged or closed", "incidents");
-  readonly sources = new Tile("Sources", "Sources seen in the time range", "sources");
+  readonly sources = new Tile("Sources", "Sources whose first to last packet touches the time range", "sources");
   readonly element = h(
     "div",
     { class: "tiles" },
@@ -88,11 +89,17 @@ class Tiles {
 function showRates(target: HTMLElement, tiles: Tiles, frame: Frame): void {
   const chart = lineOverTime(target, "packets per second", "");
   const times: number[] = [];
-  const values: number[] = [];
+  const values: (number | null)[] = [];
   frame.onStats((stats) => {
-    times.push(Date.now() / 1000);
+    const now = Date.now() / 1000;
+    // Nothing was measured while it was paused or disconnected.
+    if (now - (times.at(-1) ?? now) > 5) {
+      times.push(now - 1);
+      values.push(null);
+    }
+    times.push(now);
     values.push(stats.packetsPerSecond);
-    if (times.length > STATS_KEPT) {
+    while (times.length > STATS_KEPT) {
       times.shift();
       values.shift();
     }
@@ -161,23 +168,30 @@ function showAlerts(target: HTMLElement, frame: Frame): void {
     fill(target, known.length === 0 ? empty("No alert yet. That is good news.") : alertRows(known));
   };
   const add = (event: SensorEvent) => {
+    if (known.some(({ id }) => id === event.id)) return;
     known.unshift(event);
     known.length = Math.min(known.length, ALERTS_SHOWN);
     isDirty = true;
   };
-  void get<EventList>("/api/events", { verdict: "WARNING,HIGH,CRITICAL", limit: ALERTS_SHOWN }, frame.signal)
-    .then(({ events }) => {
-      const live = new Set(known.map(({ id }) => id));
-      known.push(...events.filter(({ id }) => !live.has(id)));
-      known.length = Math.min(known.length, ALERTS_SHOWN);
+  let stream: Stream | null = null;
+  const begin = async () => {
+    let newest: string | null = null;
+    try {
+      newest = await newestEvent(frame.signal);
+      const { events } = await get<EventList>("/api/events", { verdict: NOTABLE, limit: ALERTS_SHOWN }, frame.signal);
+      known.push(...events);
       isDirty = true;
       draw();
-    })
-    .catch((error: unknown) => isAbort(error) || fill(target, failure(error)));
-  const stream = new Stream({ verdict: "WARNING,HIGH,CRITICAL" }, { verdict: add });
+    } catch (error) {
+      // Where the store is away, new alerts come all the same.
+      if (!isAbort(error)) fill(target, failure(error));
+    }
+    if (!frame.signal.aborted) stream = new Stream({ verdict: NOTABLE }, { verdict: add }, newest);
+  };
+  void begin();
   const timer = setInterval(draw, 500);
   frame.signal.addEventListener("abort", () => {
-    stream.close();
+    stream?.close();
     clearInterval(timer);
   });
 }
@@ -287,18 +301,21 @@ function showHealth(problems: HTMLElement, workers: HTMLElement, tiles: Tiles, f
   });
 }
 
-/** What came, what of it was judged, and what nobody can account for. */
+/** What came, what of it was not judged though it should have been, and what nobody can account for. */
 function showLedger(accounting: Accounting, health: Health, tiles: Tiles): void {
   const queues = health.capture.interface?.queues ?? [];
   const taken = accounting.workers.reduce((sum, worker) => sum + worker.taken, 0);
-  const before = queues.reduce((sum, queue) => sum + queue.socket_dropped + queue.socket_ring_full + queue.dropped_no_socket, 0);
-  const lost =
-    before +
-    accounting.workers.reduce((sum, worker) => sum + worker.handover_full + VERDICTS.reduce((all, verdict) => all + worker.ring_full[verdict], 0), 0);
+  const before = queues.reduce((sum, queue) => sum + queue.socket_dropped + queue.socket_ring_full + queue.dropped_no_socket + queue.passed_no_socket, 0);
+  const lost = before + accounting.workers.reduce((sum, worker) => sum + worker.handover_full, 0);
   const came = taken + before;
-  if (came === 0) return;
-  tiles.accounted.set(percent(1 - accounting.unaccounted / came, 6), accounting.unaccounted === 0 ? "good" : "bad");
-  tiles.dropped.set(percent(lost / came, lost === 0 ? 0 : 4), lost === 0 ? "good" : "bad");
+  const isWhole = accounting.unaccounted === 0 && accounting.collector.violations === 0;
+  tiles.accounted.set(came === 0 ? NOTHING : isWhole ? "100.000000 %" : almost(1 - accounting.unaccounted / came), isWhole ? "good" : "bad");
+  tiles.dropped.set(came === 0 ? NOTHING : percent(lost / came, lost === 0 ? 0 : 4), lost === 0 ? "good" : "bad");
+}
+
+/** A share that is not whole is never rounded to it. */
+function almost(share: number): string {
+  return percent(Math.min(share, 0.99999999), 6) === "100.000000 %" ? "< 100 %" : percent(share, 6);
 }
 
 function workerRows(health: Health): HTMLElement {

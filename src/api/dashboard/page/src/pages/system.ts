@@ -29,7 +29,9 @@ export const systemPage: Page = {
           send("/metrics", { headers: { Accept: "application/openmetrics-text" }, signal: frame.signal }).then((response) => response.text()),
         ]);
         fill(fault, health.problems.map((text) => h("p", { class: "problem" }, text)));
+        const wasOpen = flow.querySelector("details")?.open ?? false;
         fill(flow, wayOf(accounting, health));
+        flow.querySelector("details")!.open = wasOpen;
         fill(state, h("div", { class: "columns" }, sensor(accounting, health), writer(accounting, health)));
         fill(latency, latencies(samplesOf(metrics)));
         fill(ledger, ledgers(accounting));
@@ -58,6 +60,7 @@ function wayOf(accounting: Accounting, health: Health): Child {
   for (const worker of workers) {
     for (const [reason, frames] of Object.entries(worker.undecodable)) undecodable.set(reason, (undecodable.get(reason) ?? 0) + frames);
   }
+  const isWhole = accounting.unaccounted === 0 && collector.violations === 0;
   const ofQueues = (of: (queue: (typeof queues)[number]) => number) => queues.reduce((all, queue) => all + of(queue), 0);
   const steps: Step[] = [
     ...(queues.length === 0
@@ -77,10 +80,14 @@ function wayOf(accounting: Accounting, health: Health): Child {
         ]),
     { name: "Taken", came: sum(({ taken }) => taken), left: [["no IP", sum(({ not_ip }) => not_ip)], ...[...undecodable].map(([reason, frames]): [string, number] => [`undecodable: ${reason}`, frames])] },
     { name: "Decoded", came: sum(({ decoded }) => decoded), left: [["lost: hand-over full", sum(({ handover_full }) => handover_full)]] },
-    { name: "Scored", came: sum(({ scored }) => scored), left: [] },
-    { name: "Reported", came: sum(({ enqueued }) => enqueued), left: VERDICTS.map((verdict): [string, number] => [`lost: ring full, ${verdict}`, sum(({ ring_full }) => ring_full[verdict])]) },
+    {
+      name: "Scored",
+      came: sum(({ scored }) => scored),
+      left: VERDICTS.map((verdict): [string, number] => [`verdicts lost: ring full, ${verdict}`, sum(({ ring_full }) => ring_full[verdict])]),
+    },
+    // Verdicts about victims go along, and are no packets.
     { name: "Collected", came: collector.packets, left: [["left out by sampling", collector.sampled_out], ["still open", collector.open_packets]] },
-    { name: "In events", came: writer.received.packets, left: [["lost: spool full", writer.refused.bound.packets], ["lost: disk", writer.refused.io.packets], ["lost: damaged on disk", writer.refused.corrupt.packets], ["waiting", writer.waiting.packets], ["in the spool", writer.spooled.packets]] },
+    { name: "In events", came: writer.received.packets, left: [["found in the spool of earlier runs", writer.found.packets], ["lost: spool full", writer.refused.bound.packets], ["lost: disk", writer.refused.io.packets], ["lost: damaged on disk", writer.refused.corrupt.packets], ["waiting", writer.waiting.packets], ["in the spool", writer.spooled.packets]] },
     { name: "Committed", came: writer.committed.packets, left: [] },
   ];
   return [
@@ -94,14 +101,16 @@ function wayOf(accounting: Accounting, health: Health): Child {
           h("span", { class: "stage" }, name, h("strong", {}, short(came))),
           left
             .filter(([, packets]) => packets > 0)
-            .map(([reason, packets]) => h("span", { class: reason.startsWith("lost") ? "left lost" : "left", title: count(packets) }, `${reason}: ${short(packets)}`)),
+            .map(([reason, packets]) => h("span", { class: reason.includes("lost") ? "left lost" : "left", title: count(packets) }, `${reason}: ${short(packets)}`)),
         ),
       ),
     ),
     h(
       "p",
-      { class: accounting.unaccounted === 0 ? "accounted good" : "accounted bad" },
-      accounting.unaccounted === 0 ? "Every frame, verdict and row is in exactly one counter: the difference is 0." : `${count(accounting.unaccounted)} can't be accounted for. This is a bug of the sensor: please report it.`,
+      { class: isWhole ? "accounted good" : "accounted bad" },
+      isWhole
+        ? "Every frame, verdict and row is in exactly one counter: the difference is 0."
+        : `${count(accounting.unaccounted)} can't be accounted for, and ${count(collector.violations)} sums did not hold at a marker. This is a bug of the sensor: please report it.`,
     ),
     h(
       "details",
@@ -184,7 +193,7 @@ function ledgers(accounting: Accounting): Child {
     accounting.ledgers.map((ledger) => [
       ledger.epoch,
       moment(ledger.started),
-      ledger.ended === null ? "still running" : moment(ledger.ended),
+      ledger.ended !== null ? moment(ledger.ended) : ledger.epoch === accounting.epoch ? "still running" : "not in order",
       count(ledger.committed.events),
       count(ledger.committed.packets),
       percent(ledger.refused_packets / Math.max(1, ledger.committed.packets + ledger.refused_packets), 4),
