@@ -108,7 +108,7 @@ pub(super) const VERDICT: Param<Vec<Level>> = Param {
     schema: || {
         let one = string().enum_values(Some(Level::ALL.map(Level::name)));
         let verdicts = ArrayBuilder::new().items(one);
-        verdicts.min_items(Some(1)).unique_items(true).examples([["HIGH", "CRITICAL"]]).into()
+        verdicts.min_items(Some(1)).examples([["HIGH", "CRITICAL"]]).into()
     },
 };
 
