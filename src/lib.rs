@@ -36,9 +36,11 @@ pub mod worker;
 
 // The control side. Ordinary threads.
 pub mod event;
+pub mod eve;
 pub mod logs;
 pub mod collect;
 pub mod store;
+pub mod outputs;
 pub mod doctor;
 pub mod api;
 pub mod config;

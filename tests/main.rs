@@ -39,7 +39,8 @@ mod killed; // kill -9 in mid-run: nothing doubled, the loss stated
 mod life; // an interface goes down, is deleted, made again, gets more queues
 mod live; // a sensor on a wire: frame by frame, and judged as in a replay of the same frames
 mod makefile; // the program is built, then shown
-mod outage; // the database goes away, and nothing is lost
+mod outage;
+mod outputs; // EVE, syslog, webhook: against the schema, rsyslogd, an HTTP server that is not ours // the database goes away, and nothing is lost
 mod prometheus; // a real Prometheus: scrapes, alerts, what the dashboards for Grafana ask
 mod postgres; // the writing side against a real server: kept to the bit, exactly once, whatever breaks
 mod queries; // every question to both stores, against a plain list of the same rows

@@ -5,7 +5,7 @@
 # certificates), curl (the manual's lines), ip and ethtool (network namespaces and the devices in them), strace (what the sensor
 # asks the kernel for), valgrind (it counts instructions), systemd's programs (their opinion of the units), Chromium (the
 # dashboard is looked at), Prometheus (it scrapes the sensor),
-# groff (manual pages). `needs.sh build` installs what a build needs alone: the compiler, and Node, which makes the dashboard.
+# groff (manual pages), rsyslog (it reads incidents). `needs.sh build` installs what a build needs alone: the compiler, and Node, which makes the dashboard.
 # Says what it does.
 set -eu
 
@@ -37,6 +37,7 @@ need "ls /usr/lib/postgresql/*/bin/initdb || command -v initdb" postgresql
 need "command -v chromium" chromium
 need "command -v promtool" prometheus
 need "command -v groff" groff-base
+need "command -v rsyslogd" rsyslog
 fi
 
 if [ -z "$missing" ]; then

@@ -140,7 +140,7 @@ fn a_real_prometheus_scrapes_without_a_complaint_and_answers_every_panel_and_ale
     }
     let rules = prometheus.get("/api/v1/rules", &[]).unwrap();
     let rules = rules["data"]["groups"][0]["rules"].as_array().unwrap().clone();
-    assert_eq!(rules.len(), 12);
+    assert_eq!(rules.len(), 14);
     prometheus.wait_for("a rule was not evaluated", || {
         let now = prometheus.get("/api/v1/rules", &[]).unwrap();
         let rules = now["data"]["groups"][0]["rules"].as_array().unwrap();

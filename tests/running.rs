@@ -31,6 +31,7 @@ pub(crate) fn live() -> Live {
         collector: Board::default(),
         writer: Board::default(),
         events: Hub::default(),
+        outputs: vec![("eve", Board::default())],
         capture: Board::default(),
         doctor: Board::default(),
     }

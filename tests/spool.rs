@@ -199,11 +199,11 @@ fn wait_for(writer: &Writer, wanted: impl Fn(&WriterStats) -> bool) -> WriterSta
 // --- a full disk -------------------------------------------------------------------------------------------------------
 
 /// A file system of 2 MiB in memory; unmounted when it goes, also after a panic.
-struct SmallDisk(tempfile::TempDir);
+pub(crate) struct SmallDisk(pub(crate) tempfile::TempDir);
 
 impl SmallDisk {
     /// None without the right to mount.
-    fn mount() -> Option<Self> {
+    pub(crate) fn mount() -> Option<Self> {
         let folder = support::folder();
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", "size=2m,mode=700", "phantomnet-test"])

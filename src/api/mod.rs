@@ -41,6 +41,7 @@ use crate::counters::Published;
 use crate::doctor::Report;
 use crate::event::{Board, Epoch};
 use crate::latest::Publisher;
+use crate::outputs::OutputStats;
 use crate::store::writer::WriterStats;
 use crate::time::Timestamp;
 use crate::verdict::{Detection, InForce};
@@ -71,6 +72,8 @@ pub struct Live {
     pub writer: Board<WriterStats>,
     /// New events, as they are emitted.
     pub events: Hub,
+    /// What each output does, by its name.
+    pub outputs: Vec<(&'static str, Board<OutputStats>)>,
     /// The source of frames.
     pub capture: Board<CaptureStatus>,
     /// What was found wrong with machine and interface at the start.

@@ -6,6 +6,7 @@
 //! | `writer`    | the queue and the spool               | batches            | batches, spool         |
 //! | `committer` | the store                             | batches            | rows                   |
 //! | `page`      | the page of the epoch                 | the newest sums    | a file                 |
+//! | `eve`, `syslog`, `webhook` | one destination each | batches, incidents | records            |
 //! | `api`       | the server                            | what `Live` shows  | answers                |
 //!
 //! They stop from the top: when the workers have left, the recorder closes what is open and drops its end of the channel; the
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 use rand::Rng as _;
 
+use super::counted::Counted;
 use super::doctor::intended;
 use super::{Failure, setup};
 use crate::api::{ApiError, ApiServer, CaptureStatus, Live, Reloads};
@@ -32,8 +34,9 @@ use crate::doctor;
 use crate::event::{Board, Epoch, EpochPage, Leftover, MarkerKind, Merged, leftovers};
 use crate::latest::Publisher;
 use crate::logs::limited;
+use crate::outputs::{OutputParts, Outputs};
 use crate::sensor::{self, Replayed, SensorParams, Watched};
-use crate::store::writer::{SpoolParams, Tally, Writer, WriterParams, WriterStats};
+use crate::store::writer::{Observer, SpoolParams, Tally, Writer, WriterParams, WriterStats};
 use crate::store::{self, Location, StoreError, query::Queries};
 use crate::verdict::InForce;
 use crate::worker::WhenFull;
@@ -82,6 +85,7 @@ pub(super) struct Appliance {
     detection: Arc<Publisher<InForce>>,
     recorder: Recorder,
     writer: Writer,
+    outputs: Outputs,
     live: Live,
     server: Option<ApiServer>,
     page: Option<Page>,
@@ -115,27 +119,32 @@ impl Appliance {
         } else {
             BATCHES_OF_REPLAY
         });
-        let writer =
-            Writer::start(opener(&location, config), received, &writer_params(config, is_sensor))
-                .map_err(|error| Failure::operation(format!("the writer of events: {error}")))?;
+        let workers = sensor::published(params.workers);
+        let capture = Board::new(CaptureStatus { source, running: true, ..Default::default() });
+        let collector = Board::default();
+        let counted = Counted {
+            started,
+            workers: workers.clone(),
+            capture: capture.clone(),
+            collector: collector.clone(),
+        };
+        let (outputs, observers) = outputs(config, is_sensor, &detection, counted)?;
+        let opener = opener(&location, config);
+        let writer = writer_params(config, is_sensor);
+        let writer = Writer::start_observed(opener, received, &writer, observers)
+            .map_err(|error| Failure::operation(format!("the writer of events: {error}")))?;
         let live = Live {
             sensor: config.sensor.name.to_string(),
             epoch,
             started,
-            workers: sensor::published(params.workers),
+            workers,
             detection: Arc::clone(&detection),
             reloads: Board::new(Reloads { since: started, read: started, ..Reloads::default() }),
-            collector: Board::default(),
+            collector,
             writer: writer.stats().clone(),
             events: Hub::default(),
-            capture: Board::new(CaptureStatus {
-                source,
-                running: true,
-                delivered: None,
-                fault: None,
-                gap_nanos: 0,
-                interface: None,
-            }),
+            capture,
+            outputs: outputs.stats(),
             // An interface adds what is to be said of it.
             doctor: Board::new(doctor::examine(None, &intended(config, None), None)),
         };
@@ -150,20 +159,14 @@ impl Appliance {
         // Last of what can fail: a start that fails leaves the pages of earlier runs as they are.
         let page =
             if is_sensor { Some(Page::start(folder, epoch, &live, left.clone())?) } else { None };
-        for Leftover { epoch, totals, .. } in &left {
-            tracing::warn!(
-                %epoch,
-                packets = totals.packets,
-                "an earlier run did not end in order: `phantomnet audit` states what it lost"
-            );
-        }
+        left.iter().for_each(tell_of);
         let mut recorder = recorder(config, &events, &params, &live, batches, left);
         recorder.mark(MarkerKind::Start, Vec::new()).map_err(Failure::operation)?;
         if is_sensor {
             tracing::info!(%epoch, source = %live.capture.read().source, store = %location, "started");
         }
         let watched = Watched::new(when_full, live.workers.clone());
-        Ok(Self { params, detection, recorder, writer, live, server, page, watched })
+        Ok(Self { params, detection, recorder, writer, outputs, live, server, page, watched })
     }
 
     /// Where the server can be reached.
@@ -205,7 +208,8 @@ impl Appliance {
         fault_of: impl FnOnce(&S) -> Option<String>,
         afterwards: impl FnOnce(bool),
     ) -> Ended<S> {
-        let Self { params, detection, mut recorder, writer, live, server, page, watched } = self;
+        let Self { params, detection, mut recorder, writer, outputs, live, server, page, watched } =
+            self;
         let mut sinks: Vec<&mut dyn Sink> = vec![&mut recorder];
         sinks.extend(others.iter_mut().map(|sink| &mut **sink as &mut dyn Sink));
         let path = DataPath { detection: &detection, params: &params, watched: &watched };
@@ -223,6 +227,8 @@ impl Appliance {
         notice(&live, NoticeKind::Stopping, "the sensor stops");
         let stats = writer.stats().clone();
         let uncommitted = writer.finish();
+        // The writer was the last who offered them anything.
+        outputs.finish();
         let server_error = server.and_then(|server| server.stop().err());
         tracing::info!(
             epoch = %live.epoch,
@@ -357,6 +363,33 @@ type Opener = Box<dyn FnMut() -> Result<Box<dyn store::Store>, StoreError> + Sen
 fn opener(location: &Location, config: &Config) -> Opener {
     let (location, retention) = (location.clone(), config.store.retention);
     Box::new(move || store::open(&location, retention))
+}
+
+/// Where else is told what is found: a replay tells nobody.
+fn outputs(
+    config: &Config,
+    is_sensor: bool,
+    detection: &Arc<Publisher<InForce>>,
+    counted: Counted,
+) -> Result<(Outputs, Vec<Box<dyn Observer>>), Failure> {
+    if !is_sensor {
+        return Ok((Outputs::default(), Vec::new()));
+    }
+    let parts = OutputParts {
+        sensor: config.sensor.name.clone(),
+        detection: Arc::clone(detection),
+        clock: setup::now,
+    };
+    Outputs::start(&config.outputs, &parts, || counted.reader()).map_err(Failure::configuration)
+}
+
+/// Says that an earlier run left something.
+fn tell_of(left: &Leftover) {
+    tracing::warn!(
+        epoch = %left.epoch,
+        packets = left.totals.packets,
+        "an earlier run did not end in order: `phantomnet audit` states what it lost"
+    );
 }
 
 fn writer_params(config: &Config, has_spool: bool) -> WriterParams {

@@ -54,6 +54,9 @@ impl Check {
         let detection = Detection::new(model, rules, intel, decoys, Policy::new(config.policy));
         line("folder", config.sensor.folder.display().to_string());
         line("store", super::store::configured(&config).to_string());
+        for shown in config.outputs.shown() {
+            line("output", shown);
+        }
         line("http", http.map_or("none".to_owned(), |http| http.address.to_string()));
         line("detection", format!("version {:08x}", detection.version()));
         output::print(&page)

@@ -6,6 +6,7 @@ mod bench;
 mod check;
 mod complaints;
 mod completions;
+mod counted;
 mod dataset;
 mod demo;
 mod doctor;

@@ -140,6 +140,7 @@ impl Reloader {
             sensor,
             events,
             store,
+            outputs,
             http,
             log,
         } = &self.config;
@@ -156,6 +157,7 @@ impl Reloader {
             ("sensor", *sensor != config.sensor),
             ("events", *events != config.events),
             ("store", *store != config.store),
+            ("outputs", *outputs != config.outputs),
             ("http", *http != config.http),
             ("log", *log != config.log),
         ];

@@ -1,6 +1,5 @@
 //! Takes verdicts out of the workers' rings and gives them, in the order of their packets, to whoever wants them.
 
-mod classification;
 mod community;
 mod dump;
 mod eve;

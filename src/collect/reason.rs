@@ -2,10 +2,11 @@
 
 use serde::Serializer;
 
+use crate::eve::{Alert, Cause, Evidence};
 use crate::event::Side;
 use crate::intel::IntelEntryIndex;
 use crate::rules::Rule;
-use crate::verdict::{Detection, Floor, Verdict};
+use crate::verdict::{Detection, Level, Verdict};
 
 /// The strongest single reason of a verdict above SAFE.
 #[derive(Clone, Copy, Debug)]
@@ -45,14 +46,33 @@ impl<'d> Reason<'d> {
         // The first of equals: the rules stand in a fixed order.
         let rules = verdict.rules().iter().filter_map(|index| detection.rules().rule(*index));
         let worst = rules.reduce(|worst, rule| if rule.risk > worst.risk { rule } else { worst });
-        match (worst, Known::of(verdict, detection), decoy_of(verdict, detection), verdict.floor) {
-            (_, Some(known), _, Floor::IntelHit | Floor::IntelAndRule) => Self::Intel(known),
-            (_, _, Some(decoy), Floor::DecoyTouched) => Self::Decoy(decoy),
-            (Some(rule), ..) => Self::Rule(rule),
-            (None, Some(known), ..) => Self::Intel(known),
-            (None, None, Some(decoy), _) => Self::Decoy(decoy),
-            (None, None, None, Floor::RareForModel) => Self::Rare,
-            (None, None, None, _) => Self::Sum,
+        let (known, decoy) = (Known::of(verdict, detection), decoy_of(verdict, detection));
+        let cause = Cause::of(Evidence {
+            rule: worst.is_some(),
+            intel: known.is_some(),
+            decoy: decoy.is_some(),
+            floor: verdict.floor,
+        });
+        match (cause, worst, known, decoy) {
+            (Cause::Rule, Some(rule), ..) => Self::Rule(rule),
+            (Cause::Intel, _, Some(known), _) => Self::Intel(known),
+            (Cause::Decoy, .., Some(decoy)) => Self::Decoy(decoy),
+            (Cause::Rare, ..) => Self::Rare,
+            _ => Self::Sum,
+        }
+    }
+
+    /// As EVE's object `alert`, with [`text`](Self::text) as its signature.
+    pub(super) fn alert<'s>(self, level: Level, text: &'s str) -> Alert<'s>
+    where
+        'd: 's,
+    {
+        match self {
+            Self::Rule(rule) => Alert::of_rule(rule, level, text),
+            Self::Intel(_) => Alert::of_own(Cause::Intel, level, text),
+            Self::Decoy(_) => Alert::of_own(Cause::Decoy, level, text),
+            Self::Rare => Alert::of_own(Cause::Rare, level, text),
+            Self::Sum => Alert::of_own(Cause::Sum, level, text),
         }
     }
 

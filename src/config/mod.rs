@@ -5,6 +5,7 @@
 
 mod capture;
 mod error;
+mod outputs;
 mod params;
 mod places;
 mod raw;
@@ -20,6 +21,7 @@ use toml::de::DeTable;
 
 use crate::files::read_limited;
 use crate::intel::IntelParams;
+use crate::outputs::OutputParams;
 use crate::verdict::PolicyParams;
 
 pub use error::{Broken, ConfigError, Fault};
@@ -65,6 +67,8 @@ pub struct Config {
     pub events: EventSettings,
     /// `[store]` and `[spool]`
     pub store: StoreParams,
+    /// `[outputs.eve]`, `[outputs.syslog]`, `[outputs.webhook]`
+    pub outputs: OutputParams,
     /// `[http]`
     pub http: HttpParams,
     /// `[log]`

@@ -30,6 +30,7 @@ pub(super) struct RawConfig {
     pub(super) events: RawEvents,
     pub(super) store: RawStore,
     pub(super) spool: RawSpool,
+    pub(super) outputs: RawOutputs,
     pub(super) http: RawHttp,
     pub(super) log: RawLog,
 }
@@ -338,6 +339,74 @@ pub(super) struct RawSpool {
 impl Default for RawSpool {
     fn default() -> Self {
         Self { bytes: 4 << 30 }
+    }
+}
+
+/// `[outputs]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawOutputs {
+    pub(super) eve: RawEve,
+    pub(super) syslog: RawSyslog,
+    pub(super) webhook: RawWebhook,
+}
+
+/// `[outputs.eve]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawEve {
+    /// Empty: none.
+    pub(super) path: String,
+    pub(super) r#type: String,
+    pub(super) rotate_bytes: u64,
+    pub(super) keep: u64,
+    pub(super) records: Vec<String>,
+    pub(super) stats_seconds: u64,
+}
+
+impl Default for RawEve {
+    fn default() -> Self {
+        Self {
+            path: String::new(),
+            r#type: "file".to_owned(),
+            rotate_bytes: 256 << 20,
+            keep: 5,
+            records: ["alert", "anomaly", "flow", "stats"].map(str::to_owned).into(),
+            stats_seconds: 8,
+        }
+    }
+}
+
+/// `[outputs.syslog]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawSyslog {
+    /// Empty: none.
+    pub(super) to: String,
+    pub(super) facility: String,
+    pub(super) level: String,
+}
+
+impl Default for RawSyslog {
+    fn default() -> Self {
+        Self { to: String::new(), facility: "local0".to_owned(), level: "HIGH".to_owned() }
+    }
+}
+
+/// `[outputs.webhook]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawWebhook {
+    /// Empty: none.
+    pub(super) url: String,
+    /// Empty: no token.
+    pub(super) token_file: String,
+    pub(super) level: String,
+}
+
+impl Default for RawWebhook {
+    fn default() -> Self {
+        Self { url: String::new(), token_file: String::new(), level: "HIGH".to_owned() }
     }
 }
 

@@ -22,7 +22,7 @@ use super::raw::{
     BUILT_IN, RawConfig, RawDecoys, RawFeatures, RawFeed, RawIntel, RawModel, RawPolicy, RawReplay,
     RawRules, RawSources, RawThresholds, RawWeights, RawWorkers,
 };
-use super::{Config, capture, services};
+use super::{Config, capture, outputs, services};
 
 /// The longest value of a rule variable, bytes.
 const VARIABLE_BYTES_MAX: usize = 4096;
@@ -46,6 +46,7 @@ pub(super) fn config(raw: RawConfig, folder: &Path) -> Result<Config, Broken> {
         sensor: services::sensor(&raw.sensor, folder)?,
         events: services::events(&raw.events)?,
         store: services::store(&raw.store, &raw.spool, folder)?,
+        outputs: outputs::outputs(&raw.outputs, folder)?,
         http: services::http(&raw.http, folder)?,
         log: services::log(&raw.log)?,
     })

@@ -26,7 +26,7 @@ const SPOOL_BYTES_MAX: u64 = 1 << 44;
 const FOLDER: &str = "phantomnet-data";
 
 /// What stands for a value that may hold a password.
-const SECRET: &str = "(not shown)";
+pub(super) const SECRET: &str = "(not shown)";
 
 pub(super) fn sensor(raw: &RawSensor, folder: &Path) -> Result<SensorParams, Broken> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');

@@ -160,4 +160,5 @@ fn the_configuration_of_the_package_is_good_and_keeps_its_data_where_the_unit_le
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(said.contains("folder    /var/lib/phantomnet\n"), "{said}");
     assert_words("phantomnet.service", "StateDirectory", &["phantomnet"]);
+    assert_words("phantomnet.service", "LogsDirectory", &["phantomnet"]);
 }

@@ -6,6 +6,7 @@
 
 mod data_path;
 mod detection;
+mod outputs;
 mod page;
 mod plain;
 mod process;
@@ -101,10 +102,11 @@ impl Collector for Snapshot {
         data_path::sources(page, &workers)?;
         data_path::times(page, &workers)?;
         verdicts::collector(page, &collector)?;
-        verdicts::sums(page, &collector, &writer)?;
+        verdicts::sums(page, &self.live, &collector, &writer)?;
         writer::batches(page, &writer)?;
         writer::spool(page, &writer)?;
         writer::store(page, &writer)?;
+        outputs::encode(page, &self.live)?;
         detection::encode(page, &self.live.detection())?;
         detection::reloads(page, &self.live.reloads.read())?;
         serving::encode(page, &self.live, &self.requests.snapshot())?;

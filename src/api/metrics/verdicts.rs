@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::super::Live;
 use super::page::Page;
 use crate::collect::CollectorStats;
 use crate::store::writer::WriterStats;
@@ -67,16 +68,19 @@ pub(super) fn collector(page: &mut Page<'_>, stats: &CollectorStats) -> fmt::Res
 /// The sums that must hold.
 pub(super) fn sums(
     page: &mut Page<'_>,
+    live: &Live,
     collector: &CollectorStats,
     writer: &WriterStats,
 ) -> fmt::Result {
+    let outputs = live.outputs.iter().map(|(_, stats)| stats.read().unaccounted()).sum();
     page.gauges(
         "phantomnet_unaccounted",
-        "What does not add up: at the last marker over all stages, in the collector, in the writer; 0, or there is a bug",
+        "What does not add up: at the last marker over all stages, in the collector, in the writer, in the outputs; 0, or there is a bug",
         [
             ([("stage", "marker")], collector.unaccounted),
             ([("stage", "collector")], collector.totals.unaccounted()),
             ([("stage", "writer")], writer.unaccounted()),
+            ([("stage", "outputs")], outputs),
         ],
     )?;
     page.counter(

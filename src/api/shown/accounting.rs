@@ -10,7 +10,8 @@ use super::{ByVerdict, Moment};
 use crate::collect::CollectorStats;
 use crate::counters::{Counters, Ledger};
 use crate::decode::Reason;
-use crate::event::{MarkerKind, Totals};
+use crate::event::{Board, MarkerKind, Totals};
+use crate::outputs::OutputStats;
 use crate::store::query::EpochLedger;
 use crate::store::writer::{Tally, WriterStats};
 
@@ -26,6 +27,8 @@ pub(in super::super) struct Accounting {
     workers: Vec<WorkerCounts>,
     collector: CollectorCounts,
     writer: WriterCounts,
+    /// Where else is told what was found: EVE, syslog, webhook; those that are configured.
+    outputs: Vec<OutputCounts>,
     /// What came into each stage and what is accounted for.
     sums: Vec<ShownSum>,
     /// The differences of all exact sums together: 0, or there is a bug.
@@ -115,6 +118,25 @@ struct WriterCounts {
     pruned_packets: u64,
 }
 
+/// What an output has done, in records: EVE lines, or messages about incidents.
+#[derive(Debug, Serialize, ToSchema)]
+struct OutputCounts {
+    #[schema(example = "eve")]
+    output: &'static str,
+    /// All of them: the sum of the four below.
+    offered: u64,
+    written: u64,
+    waiting: u64,
+    /// Lost because too many waited.
+    refused: u64,
+    /// Lost because the other side would not take them.
+    failed: u64,
+    /// Tries that failed and were repeated.
+    failures: u64,
+    /// What the last one that failed said; null when none did since.
+    last_error: Option<String>,
+}
+
 /// What was lost, by reason.
 #[derive(Debug, Serialize, ToSchema)]
 struct ShownRefused {
@@ -194,7 +216,9 @@ impl Accounting {
         let (collector, writer) = (live.collector.read(), live.writer.read());
         let counters: Vec<Counters> =
             live.workers.iter().map(|published| published.counters()).collect();
-        let sums = sums(live, &counters, &collector, &writer);
+        let outputs: Vec<OutputCounts> = live.outputs.iter().map(OutputCounts::of).collect();
+        let mut sums = sums(live, &counters, &collector, &writer);
+        sums.extend(outputs.iter().map(OutputCounts::sum));
         let exact = sums.iter().filter(|sum| sum.exact).map(|sum| sum.difference).sum::<u64>();
         let (ledgers, note) = match ledgers {
             Ok(ledgers) => (Some(ledgers.iter().map(ShownLedger::from).collect()), None),
@@ -208,6 +232,7 @@ impl Accounting {
             unaccounted: exact.max(collector.unaccounted),
             collector: CollectorCounts::from(&collector),
             writer: WriterCounts::from(&writer),
+            outputs,
             sums,
             ledgers,
             note,
@@ -281,6 +306,27 @@ impl ShownSum {
     fn new(stage: &str, came: u64, accounted: u64, exact: bool) -> Self {
         let difference = came.abs_diff(accounted);
         Self { stage: stage.to_owned(), came, accounted, difference, exact }
+    }
+}
+
+impl OutputCounts {
+    fn of((output, stats): &(&'static str, Board<OutputStats>)) -> Self {
+        let stats = stats.read();
+        Self {
+            output,
+            offered: stats.offered,
+            written: stats.written,
+            waiting: stats.waiting,
+            refused: stats.refused,
+            failed: stats.failed,
+            failures: stats.failures,
+            last_error: stats.last_error,
+        }
+    }
+
+    fn sum(&self) -> ShownSum {
+        let accounted = self.written + self.waiting + self.refused + self.failed;
+        ShownSum::new(&format!("output_{}", self.output), self.offered, accounted, true)
     }
 }
 

@@ -162,6 +162,7 @@ impl Health {
         problems.of_capture(&capture);
         problems.of_store(&database, &writer);
         problems.of_workers(live);
+        problems.of_outputs(live);
         if let Some(fault) = &reloads.fault {
             problems.add(HealthStatus::Degraded, format!("the last reload was refused: {fault}"));
         }
@@ -277,6 +278,27 @@ impl Problems {
             if lost > 0 {
                 let text =
                     format!("{lost} {of_what} since the start: more came than there was time for");
+                self.add(HealthStatus::Degraded, text);
+            }
+        }
+    }
+}
+
+impl Problems {
+    /// Records that the other side does not take, and those that were lost for it.
+    fn of_outputs(&mut self, live: &Live) {
+        for (name, stats) in &live.outputs {
+            let stats = stats.read();
+            if let Some(error) = &stats.last_error {
+                let text = format!(
+                    "output {name}: records are not taken, {} are waiting: {error}",
+                    stats.waiting
+                );
+                self.add(HealthStatus::Degraded, text);
+            }
+            if stats.lost() > 0 {
+                let text =
+                    format!("output {name}: {} records were lost since the start", stats.lost());
                 self.add(HealthStatus::Degraded, text);
             }
         }

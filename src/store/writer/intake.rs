@@ -10,7 +10,7 @@ use super::committer::Done;
 use super::params::WriterParams;
 use super::spool::{Refusal, Spool};
 use super::stats::{BATCH_ROWS_BOUNDS, COMMIT_NANOS_BOUNDS, Tally, WriterStats};
-use super::{IN_HAND_MAX, StoreError};
+use super::{IN_HAND_MAX, Observer, StoreError};
 use crate::event::{Batch, Board, RefusedBatches};
 
 /// Receives, keeps and hands over.
@@ -35,6 +35,7 @@ pub(super) struct Intake {
     gave_up: Option<StoreError>,
     sums: Sums,
     stats: Board<WriterStats>,
+    observers: Vec<Box<dyn Observer>>,
 }
 
 /// A batch that is not committed.
@@ -82,9 +83,16 @@ impl Intake {
             gave_up: None,
             sums: Sums::default(),
             stats,
+            observers: Vec::new(),
         };
         intake.publish(|_| {});
         intake
+    }
+
+    /// Shows each batch that comes to these, too.
+    pub(super) fn observed_by(mut self, observers: Vec<Box<dyn Observer>>) -> Self {
+        self.observers = observers;
+        self
     }
 
     /// Works until the sender is gone and everything has a place.
@@ -162,12 +170,16 @@ impl Intake {
         let were_refused = self.refusing.is_some();
         batch.refused = self.refusing.take();
         let tally = Tally::of(&batch);
+        let batch = Arc::new(batch);
+        for observer in &mut self.observers {
+            observer.received(&batch);
+        }
         self.sums.received += tally;
         if self.spool.is_none() && self.gave_up.is_some() {
             self.sums.refused_away += tally;
         } else {
             self.sums.waiting += tally;
-            self.memory.push_back(Waiting { batch: Arc::new(batch), tally, is_spooled: false });
+            self.memory.push_back(Waiting { batch, tally, is_spooled: false });
             let follows = self.spool.as_ref().is_some_and(Spool::has_unread);
             if self.spool.is_some()
                 && (follows || self.is_away() || self.in_memory() > self.waiting_max)

@@ -26,6 +26,7 @@ mod steadiness;
 mod tests;
 
 use std::io;
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, bounded};
@@ -41,6 +42,12 @@ pub use stats::{BATCH_ROWS_BOUNDS, Buckets, COMMIT_NANOS_BOUNDS, Tally, WriterSt
 
 /// Opens the store: at the start, and again after every failure.
 type Opener = Box<dyn FnMut() -> Result<Box<dyn Store>, StoreError> + Send>;
+
+/// Sees what the writer receives, on the writer's thread: it must not wait for anybody.
+pub trait Observer: Send {
+    /// A batch has come. What earlier runs left in the spool does not come again.
+    fn received(&mut self, batch: &Arc<Batch>);
+}
 
 /// Batches in the committer's hands: some that commit, and the next, so that the store never waits for a batch. What has piled up
 /// goes several in a transaction: waiting for the store's disk is most of what a small one costs.
@@ -71,13 +78,28 @@ impl Writer {
         batches: Receiver<Batch>,
         params: &WriterParams,
     ) -> io::Result<Self> {
+        Self::start_observed(store, batches, params, Vec::new())
+    }
+
+    /// The same; `observers` see every batch that comes. They are dropped when the last has come and has a place.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn start_observed(
+        store: Opener,
+        batches: Receiver<Batch>,
+        params: &WriterParams,
+        observers: Vec<Box<dyn Observer>>,
+    ) -> io::Result<Self> {
         let spool = params.spool.as_ref().map(Spool::in_folder).transpose()?;
         let stats = Board::new(WriterStats::default());
         let (work, to_commit) = bounded(IN_HAND_MAX);
         let (report, done) = bounded(IN_HAND_MAX + 1);
         let (stop, stopped) = bounded(0);
         let committer = Committer::new(store, to_commit, report, stopped, stats.clone(), params);
-        let intake = Intake::new(batches, spool, work, done, stop, stats.clone(), params);
+        let intake = Intake::new(batches, spool, work, done, stop, stats.clone(), params)
+            .observed_by(observers);
         // Not joined: a store may hang for longer than a stop may take. Whoever ends the intake tells it to end.
         thread::Builder::new().name("committer".to_owned()).spawn(move || committer.run())?;
         let thread =

@@ -8,7 +8,7 @@ pub(super) fn description_of(classtype: &str) -> &str {
         .map_or(classtype, |(_, description)| description)
 }
 
-const DESCRIPTIONS: [(&str, &str); 21] = [
+const DESCRIPTIONS: [(&str, &str); 22] = [
     ("attempted-admin", "Attempted Administrator Privilege Gain"),
     ("attempted-dos", "Attempted Denial of Service"),
     ("attempted-recon", "Attempted Information Leak"),
@@ -20,6 +20,7 @@ const DESCRIPTIONS: [(&str, &str); 21] = [
     ("misc-activity", "Misc activity"),
     ("misc-attack", "Misc Attack"),
     ("network-scan", "Detection of a Network Scan"),
+    ("non-standard-protocol", "Detection of a non-standard protocol or event"),
     ("policy-violation", "Potential Corporate Privacy Violation"),
     ("protocol-command-decode", "Generic Protocol Command Decode"),
     ("shellcode-detect", "Executable code was detected"),
