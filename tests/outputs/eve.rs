@@ -4,12 +4,15 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use super::Place;
+use crate::live::Sensor;
+use crate::netns::{self, Wire, numbered_frames};
 use crate::spool::SmallDisk;
-use crate::support::{generated_traffic, run_well, sensor};
+use crate::support::{folder, generated_traffic, run_well, sensor};
 
 /// The fields that are used, as Suricata's schema (etc/schema.json of Suricata 8) has them: object, field, type.
 const SCHEMA: [(&str, &str, &str); 48] = [
@@ -257,7 +260,7 @@ fn a_listener_on_a_datagram_socket_gets_a_line_in_each() {
         "[outputs.eve]\npath = '{folder}/socket'\ntype = 'unix_dgram'\nrecords = ['alert']\n",
     );
     let socket = UnixDatagram::bind(place.path("socket")).unwrap();
-    socket.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let counted = std::thread::spawn(move || {
         let mut buffer = vec![0; 1 << 16];
         let mut count = 0_u64;
@@ -344,4 +347,28 @@ fn on_a_full_disk_lines_wait_and_when_there_is_room_they_are_written_and_none_is
     sensor.stop();
     let lines = read(fs::read_to_string(&file).unwrap().lines().map(str::to_owned));
     assert_eq!(lines.len() as u64, place.stored_alerts());
+}
+
+#[test]
+fn on_an_interface_the_last_stats_say_what_the_kernel_counted() {
+    if !netns::available() {
+        return;
+    }
+    for kind in ["require = 'native'", "backend = 'af_packet'"] {
+        let folder = folder();
+        let file = folder.path().join("eve.json");
+        let wire = Wire::new(2);
+        let outputs = format!("{kind}\n[outputs.eve]\npath = '{}'\n", file.display());
+        let sensor = Sensor::start(&wire, &outputs);
+        wire.sender().send(&numbered_frames(500, 5));
+        std::thread::sleep(Duration::from_millis(100));
+        drop(sensor.stop());
+        let records = read(fs::read_to_string(&file).unwrap().lines().map(str::to_owned));
+        let last = of_type(&records, "stats").last().copied().unwrap().clone();
+        assert_eq!(strangers(&last), Vec::<String>::new());
+        assert_eq!(last["in_iface"], wire.sensor().device());
+        assert_eq!(last["stats"]["capture"]["kernel_packets"], 500, "{kind}");
+        assert_eq!(last["stats"]["capture"]["kernel_drops"], 0, "{kind}");
+        assert_eq!(last["stats"]["decoder"]["pkts"], 500, "{kind}");
+    }
 }
