@@ -18,9 +18,17 @@ pub(crate) struct Demo {
 
 impl Demo {
     pub(crate) fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// With this configuration; relative paths start from a folder that goes with the value.
+    pub(crate) fn start_with(config: &str) -> Self {
         let folder = folder();
+        std::fs::write(folder.path().join("c.toml"), config).unwrap();
         let mut process = sensor()
-            .args(["demo", "--listen", "127.0.0.1:0", "--folder"])
+            .args(["demo", "--listen", "127.0.0.1:0", "--config"])
+            .arg(folder.path().join("c.toml"))
+            .arg("--folder")
             .arg(folder.path().join("data"))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
