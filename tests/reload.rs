@@ -3,9 +3,8 @@
 #![cfg(test)]
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::Child;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -38,23 +37,7 @@ impl Answering {
              [[intel.feeds]]\npath = 'feed.txt'\n{config}"
         );
         fs::write(path("c.toml"), text).unwrap();
-        let mut process = support::sensor()
-            .args(["run", "--stay", "--speed", "max", "--config"])
-            .arg(path("c.toml"))
-            .arg("--source")
-            .arg(support::generated_traffic())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-        let address = loop {
-            let line = lines.next().expect("it says where it listens").unwrap();
-            if let Some(address) = line.strip_prefix("phantomnet: listening on http://") {
-                break address.to_owned();
-            }
-        };
-        // Read to the end, so that the program never waits for a reader.
-        std::thread::spawn(move || lines.for_each(drop));
+        let (process, address) = support::start_staying(&path("c.toml"), |_| {});
         Self { process, address, folder }
     }
 

@@ -3,8 +3,9 @@
 #![cfg(test)]
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// The program as built for the tests.
@@ -49,6 +50,25 @@ pub(crate) fn stderr(output: &Output) -> String {
 /// The JSON summary of a replay.
 pub(crate) fn summary(output: &Output) -> serde_json::Value {
     serde_json::from_slice(&output.stdout).expect("the summary is JSON")
+}
+
+/// Starts a sensor on generated traffic that stays when that has ended. Returns it, and where it listens.
+pub(crate) fn start_staying(config: &Path, also: impl FnOnce(&mut Command)) -> (Child, String) {
+    let mut command = sensor();
+    command.args(["run", "--stay", "--speed", "max", "--config"]).arg(config);
+    command.arg("--source").arg(generated_traffic()).stderr(Stdio::piped());
+    also(&mut command);
+    let mut process = command.spawn().unwrap();
+    let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+    let address = loop {
+        let line = lines.next().expect("it says where it listens").unwrap();
+        if let Some(address) = line.strip_prefix("phantomnet: listening on http://") {
+            break address.to_owned();
+        }
+    };
+    // Read to the end, so that the program never waits for a reader.
+    std::thread::spawn(move || lines.for_each(drop));
+    (process, address)
 }
 
 /// A capture of 20,000 packets with every attack in it, made once by `dataset generate`.

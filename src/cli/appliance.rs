@@ -1,16 +1,17 @@
 //! Everything around the data path while a sensor runs: the recorder, the writer, the page of the epoch, the server.
 //!
-//! | thread      | owns                                  | in                 | out                    |
-//! |-------------|---------------------------------------|--------------------|------------------------|
-//! | caller      | the collector, the recorder           | verdicts           | batches, live events   |
-//! | `writer`    | the queue and the spool               | batches            | batches, spool         |
-//! | `committer` | the store                             | batches            | rows                   |
-//! | `page`      | the page of the epoch                 | the newest sums    | a file                 |
-//! | `eve`, `syslog`, `webhook` | one destination each | batches, incidents | records            |
-//! | `api`       | the server                            | what `Live` shows  | answers                |
+//! | thread                     | owns                        | in                 | out                  |
+//! |----------------------------|-----------------------------|--------------------|----------------------|
+//! | caller                     | the collector, the recorder | verdicts           | batches, live events |
+//! | `writer`                   | the queue and the spool     | batches            | batches, spool       |
+//! | `committer`                | the store                   | batches            | rows                 |
+//! | `page`                     | the page of the epoch       | the newest sums    | a file               |
+//! | `eve`, `syslog`, `webhook` | one destination each        | batches, incidents | records              |
+//! | `reload` (`hangup`)        | what was replaced           | SIGHUP, files      | what judges          |
+//! | `api`                      | the server                  | what `Live` shows  | answers              |
 //!
 //! They stop from the top: when the workers have left, the recorder closes what is open and drops its end of the channel; the
-//! writer commits, or leaves to the spool, what is under way; then the server ends.
+//! writer commits, or leaves to the spool, what is under way; the outputs deliver what they have; then the server ends.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,7 +1,5 @@
 //! Why a packet is above SAFE, in one line: the same words in every output.
 
-use serde::Serializer;
-
 use crate::eve::{Alert, Cause, Evidence};
 use crate::event::Side;
 use crate::intel::IntelEntryIndex;
@@ -24,21 +22,12 @@ pub(super) enum Reason<'d> {
 }
 
 /// The entry of the intelligence of the higher risk, and which address it is about.
-#[derive(Clone, Copy, Debug, serde::Serialize)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Known<'d> {
     /// As what the address is known.
     pub(super) label: &'d str,
-    /// Which address; in EVE `src_ip` or `dest_ip`.
-    #[serde(rename = "matched", serialize_with = "as_in_eve")]
+    /// Which address.
     pub(super) side: Side,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn as_in_eve<S: Serializer>(side: &Side, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(match side {
-        Side::Source => "src_ip",
-        Side::Destination => "dest_ip",
-    })
 }
 
 impl<'d> Reason<'d> {

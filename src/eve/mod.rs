@@ -4,6 +4,7 @@
 //! only this sensor knows stands in the object `phantomnet`.
 
 mod classification;
+mod record;
 
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
@@ -12,6 +13,8 @@ use crate::features::{FeatureVector, SCHEMA};
 use crate::rules::Rule;
 use crate::time::Timestamp;
 use crate::verdict::{Floor, Level};
+
+pub use record::{AlertRecord, Counted, FiredRule, Judged, Known, OfEvent, Origin};
 
 /// Generator id of alerts that no rule raised, as Suricata's `gid`: rules have 1.
 pub const OWN_GENERATOR: u32 = 9000;

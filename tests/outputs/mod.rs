@@ -9,9 +9,8 @@ mod webhook;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -53,24 +52,10 @@ impl Place {
 
     /// Starts a sensor that stays when the traffic has ended.
     fn start(&self) -> Staying {
-        let mut process = sensor()
-            .args(["run", "--stay", "--speed", "max", "--config"])
-            .arg(self.path("c.toml"))
-            .arg("--source")
-            .arg(support::generated_traffic())
-            .env("SSL_CERT_FILE", self.path("cert.pem"))
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-        let address = loop {
-            let line = lines.next().expect("it says where it listens").unwrap();
-            if let Some(address) = line.strip_prefix("phantomnet: listening on http://") {
-                break address.to_owned();
-            }
-        };
-        // Read to the end, so that the program never waits for a reader.
-        std::thread::spawn(move || lines.for_each(drop));
+        let trusted = self.path("cert.pem");
+        let (process, address) = support::start_staying(&self.path("c.toml"), |command| {
+            command.env("SSL_CERT_FILE", trusted);
+        });
         Staying { process, address }
     }
 

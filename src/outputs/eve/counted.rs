@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::Origin;
 use crate::decode::Reason;
-use crate::eve;
+use crate::eve::{self, Origin};
 use crate::outputs::Figures;
 use crate::time::Timestamp;
 use crate::verdict::Level;

@@ -2,8 +2,7 @@
 
 use serde::Serialize;
 
-use super::Origin;
-use crate::eve;
+use crate::eve::{self, Origin};
 use crate::event::{Epoch, Session, SessionState};
 use crate::time::NANOS_PER_SECOND;
 use crate::verdict::Level;

@@ -21,12 +21,12 @@ use super::params::EveRecords;
 use super::pump::Form;
 use crate::counters::Counters;
 use crate::decode::Reason;
+use crate::eve::Origin;
 use crate::event::{Batch, Event, Session, SessionState};
 use crate::latest::Publisher;
 use crate::time::Timestamp;
 use crate::verdict::{InForce, Level};
 
-use alert::AlertRecord;
 use counted::{AnomalyRecord, StatsRecord};
 use flow::FlowRecord;
 
@@ -64,9 +64,9 @@ impl Form<Arc<Batch>> for EveLines {
     fn records(&mut self, batch: &Arc<Batch>) -> Vec<Vec<u8>> {
         let in_force = self.detection.current();
         let interface = (self.figures)().kernel.map(|kernel| kernel.interface);
-        let origin = Origin { host: &self.sensor, in_iface: interface.as_deref() };
+        let origin = Origin { host: Some(&self.sensor), in_iface: interface.as_deref() };
         let mut lines: Vec<Vec<u8>> = alerts(batch, self.records)
-            .map(|event| line(&AlertRecord::of(event, batch.epoch, &in_force, origin)))
+            .map(|event| line(&alert::record(event, batch.epoch, &in_force, origin)))
             .collect();
         self.alerts += u64::try_from(lines.len()).unwrap_or(u64::MAX);
         lines.extend(
@@ -84,7 +84,7 @@ impl Form<Arc<Batch>> for EveLines {
         let figures = (self.figures)();
         let at = (self.clock)();
         let interface = figures.kernel.as_ref().map(|kernel| kernel.interface.as_str());
-        let origin = Origin { host: &self.sensor, in_iface: interface };
+        let origin = Origin { host: Some(&self.sensor), in_iface: interface };
         let mut lines = Vec::new();
         if self.records.anomaly {
             let now_and_before =
@@ -101,15 +101,6 @@ impl Form<Arc<Batch>> for EveLines {
         }
         lines
     }
-}
-
-/// Whose record it is.
-#[derive(Clone, Copy, Serialize)]
-struct Origin<'a> {
-    /// The sensor's name.
-    host: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    in_iface: Option<&'a str>,
 }
 
 /// One JSON document and the end of the line.
