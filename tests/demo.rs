@@ -18,18 +18,16 @@ pub(crate) struct Demo {
 
 impl Demo {
     pub(crate) fn start() -> Self {
-        Self::start_with("")
+        Self::start_with("127.0.0.1:0", &[])
     }
 
-    /// With this configuration; relative paths start from a folder that goes with the value.
-    pub(crate) fn start_with(config: &str) -> Self {
+    /// Listens there, and is given these arguments too.
+    pub(crate) fn start_with(listen: &str, arguments: &[&str]) -> Self {
         let folder = folder();
-        std::fs::write(folder.path().join("c.toml"), config).unwrap();
         let mut process = sensor()
-            .args(["demo", "--listen", "127.0.0.1:0", "--config"])
-            .arg(folder.path().join("c.toml"))
-            .arg("--folder")
+            .args(["demo", "--listen", listen, "--folder"])
             .arg(folder.path().join("data"))
+            .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

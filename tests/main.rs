@@ -57,6 +57,7 @@ mod spoofed; // a flood from forged addresses: nothing grows, and who was there 
 mod store; // the contract of a store, held against both: rows, ledger, audit, retention
 mod synth; // the traffic generator, seen from the wire: frames, labels, conversations
 mod systemd; // the units as systemd sees them, a capture port for real, the package
+mod top; // a running sensor on a terminal, and once as text and JSON
 mod turnover; // one detection after another while packets come: at one packet, for everybody
 mod wires; // the wires themselves: what is sent arrives once, and nothing of them is left
 mod watchdog; // a service manager hears that the sensor is ready, moves, stands still, stops

@@ -120,7 +120,10 @@ const OF_AN_INTERFACE: &str = "phantomnet_socket_lost_frames_total";
 
 #[test]
 fn a_real_prometheus_scrapes_without_a_complaint_and_answers_every_panel_and_alert() {
-    let demo = Demo::start_with("outputs.eve.path = 'eve.json'\n");
+    let place = folder();
+    let config = place.path().join("c.toml");
+    fs::write(&config, "outputs.eve.path = 'eve.json'\n").unwrap();
+    let demo = Demo::start_with("127.0.0.1:0", &["--config", config.to_str().unwrap()]);
     let prometheus = Prometheus::start(&demo.address);
     prometheus.wait_for("no scrape succeeded", || {
         prometheus.ask("up == 1").is_ok_and(|series| !series.is_empty())

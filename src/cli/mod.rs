@@ -4,6 +4,7 @@ mod appliance;
 mod audit;
 mod bench;
 mod check;
+mod client;
 mod complaints;
 mod completions;
 mod counted;
@@ -25,6 +26,7 @@ mod run;
 pub mod setup;
 mod speed;
 mod store;
+mod top;
 mod train;
 mod watchdog;
 
@@ -54,6 +56,8 @@ enum Command {
     Run(run::Run),
     /// Show the whole sensor on generated traffic: no root, no other server.
     Demo(demo::Demo),
+    /// Watch a running sensor on a terminal: traffic, verdicts, losses, latency, who stands out.
+    Top(top::Top),
     /// Send capture files through the data path and judge every packet.
     Replay(replay::Replay),
     /// Train a model on traffic that is known to be normal.
@@ -99,6 +103,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
         Command::Run(run) => run.run(),
         Command::Demo(demo) => demo.run(),
+        Command::Top(top) => top.run(),
         Command::Replay(replay) => replay.run(),
         Command::Train(train) => train.run(),
         Command::Model(model) => model.run(),

@@ -237,6 +237,13 @@ pub(super) fn escape_alone(out: &mut String, text: &str) {
     escape(out, text, Quoting::None);
 }
 
+/// The text as a terminal may be handed it, whoever wrote it.
+pub(crate) fn harmless(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    escape_alone(&mut out, text);
+    out
+}
+
 /// Control characters (C0, DEL, C1), line and paragraph separators, and marks of direction (Unicode Standard Annex #9).
 fn is_dangerous(char: char) -> bool {
     char.is_control()

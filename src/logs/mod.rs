@@ -22,6 +22,7 @@ use outlet::{Outlet, Queue, Says};
 
 pub(crate) use limit::limited;
 pub use limit::{Limited, lines_left_out};
+pub(crate) use line::harmless;
 
 /// What is logged, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
