@@ -35,6 +35,7 @@ mod manual; // manual pages and completions, read by groff and bash
 mod metrics; // figures, read by another parser, held against the manual and the alert rules
 mod oracle; // that oracle
 mod openapi; // the committed contract against the handlers
+mod json; // one JSON object in place of each page
 mod killed; // kill -9 in mid-run: nothing doubled, the loss stated
 mod life; // an interface goes down, is deleted, made again, gets more queues
 mod live; // a sensor on a wire: frame by frame, and judged as in a replay of the same frames

@@ -18,6 +18,10 @@ pub(super) struct Audit {
     /// How the findings are written.
     #[arg(long, value_enum, default_value_t = Form::Text)]
     form: Form,
+
+    /// The same as --form json.
+    #[arg(long, conflicts_with = "form")]
+    json: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -33,14 +37,10 @@ impl Audit {
         let config = setup::load_config(&self.config)?;
         let location = self.store.location(&config)?;
         let report = store::audit(&location).map_err(Failure::operation)?;
-        let text = match self.form {
-            Form::Text => report.render(),
-            Form::Json => {
-                let json = serde_json::to_string_pretty(&report).map_err(Failure::operation)?;
-                format!("{json}\n")
-            }
-        };
-        output::print(&text)?;
+        output::print(&match self.form {
+            Form::Text if !self.json => report.render(),
+            Form::Text | Form::Json => output::as_json(&report)?,
+        })?;
         if report.is_clean() {
             return Ok(());
         }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde::Serialize;
 
+use super::output::JsonArgument;
 use super::{Failure, model, output};
 use crate::features::FeatureVector;
 use crate::model::{AnomalyScore, FeatureTable, Model};
@@ -36,9 +37,8 @@ pub(super) struct Bench {
     #[arg(long, value_name = "CSV")]
     out: Option<PathBuf>,
 
-    /// One JSON object instead of a page.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    json: JsonArgument,
 }
 
 impl Bench {
@@ -64,12 +64,7 @@ impl Bench {
             write_scores(out, &scores)?;
         }
         let report = Report::new(&model, self.batch, &scores, &times);
-        let text = if self.json {
-            format!("{}\n", serde_json::to_string_pretty(&report).map_err(Failure::operation)?)
-        } else {
-            report.render()
-        };
-        output::print(&text)
+        self.json.print(&report, &report.render())
     }
 }
 

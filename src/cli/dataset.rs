@@ -1,10 +1,13 @@
 //! `phantomnet dataset`: labelled traffic from a seed.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use serde::Serialize;
 
-use super::{Failure, output};
+use super::Failure;
+use super::output::JsonArgument;
 use crate::synth::{Attack, Plan, write_dataset};
 
 /// What to do with datasets.
@@ -33,6 +36,21 @@ pub(super) struct Generate {
     /// Which attacks take place, by name, separated by commas; "all" or "none".
     #[arg(long, value_name = "a,b,...", default_value = "all")]
     attacks: String,
+
+    #[command(flatten)]
+    json: JsonArgument,
+}
+
+/// What was written.
+#[derive(Debug, Serialize)]
+struct Generated<'a> {
+    folder: String,
+    files: [&'static str; 3],
+    packets: u64,
+    first: String,
+    last: String,
+    /// Packets of attackers, by attack.
+    attacks: BTreeMap<&'a str, u64>,
 }
 
 impl DatasetCommand {
@@ -41,6 +59,9 @@ impl DatasetCommand {
         generate.run()
     }
 }
+
+/// What is in the folder then.
+const FILES: [&str; 3] = ["traffic.pcap", "labels.csv", "sources.csv"];
 
 impl Generate {
     fn run(self) -> Result<(), Failure> {
@@ -52,11 +73,16 @@ impl Generate {
         for (attack, packets) in &written.attacks {
             page.push_str(&format!("  {:<18}{packets:>10}\n", attack.name()));
         }
-        page.push_str(&format!(
-            "written to {}: traffic.pcap labels.csv sources.csv\n",
-            self.out.display()
-        ));
-        output::print(&page)
+        page.push_str(&format!("written to {}: {}\n", self.out.display(), FILES.join(" ")));
+        let generated = Generated {
+            folder: self.out.display().to_string(),
+            files: FILES,
+            packets: written.packets,
+            first: written.first.to_string(),
+            last: written.last.to_string(),
+            attacks: written.attacks.iter().map(|(name, count)| (name.name(), *count)).collect(),
+        };
+        self.json.print(&generated, &page)
     }
 }
 

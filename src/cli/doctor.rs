@@ -5,7 +5,8 @@ use std::time::Duration;
 use clap::Args;
 
 use super::interrupt::Interrupt;
-use super::{ConfigArgument, Failure, output, setup};
+use super::output::JsonArgument;
+use super::{ConfigArgument, Failure, setup};
 use crate::capture::interface::{Interface, has_default_route};
 use crate::config::{Backend, Config};
 use crate::doctor::{self, Intended, Listening, Severity};
@@ -24,9 +25,8 @@ pub(super) struct Doctor {
     #[arg(long, value_name = "IF")]
     interface: Option<String>,
 
-    /// One JSON object instead of a page.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    json: JsonArgument,
 
     /// For how many seconds to listen to what comes in, at most 3600; 0 for not at all. [default: 5 where this user may capture]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u16).range(0..=3_600))]
@@ -49,12 +49,7 @@ impl Doctor {
         let listening = self.seconds().map(|time| Listening { time, is_over: &is_over });
         let intended = intended(&config, interface.as_ref());
         let report = doctor::examine(interface.as_ref(), &intended, listening.as_ref());
-        let text = if self.json {
-            format!("{}\n", report.to_json().map_err(Failure::operation)?)
-        } else {
-            report.render()
-        };
-        output::print(&text)?;
+        self.json.print(&report, &report.render())?;
         if report.worst() < Severity::Warning {
             return Ok(());
         }

@@ -35,6 +35,10 @@ pub(super) struct Evaluate {
     #[arg(long, value_enum, default_value_t = Form::Text)]
     summary: Form,
 
+    /// The same as --summary json.
+    #[arg(long, conflicts_with = "summary")]
+    json: bool,
+
     /// The captures.
     #[arg(required = true, value_name = "PCAP")]
     captures: Vec<PathBuf>,
@@ -84,8 +88,8 @@ impl Evaluate {
         }
         let report = collector.report();
         output::print(&match self.summary {
-            Form::Text => report.to_string(),
-            Form::Json => format!("{}\n", report.to_json().map_err(Failure::operation)?),
+            Form::Text if !self.json => report.to_string(),
+            Form::Text | Form::Json => output::as_json(&report)?,
         })?;
         fail_on(reproaches)
     }

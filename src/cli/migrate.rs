@@ -1,9 +1,11 @@
 //! `phantomnet migrate`: makes a store's tables, or brings them to this program's version.
 
 use clap::Args;
+use serde::Serialize;
 
+use super::output::JsonArgument;
 use super::store::StoreArgument;
-use super::{ConfigArgument, Failure, output, setup};
+use super::{ConfigArgument, Failure, setup};
 use crate::store::{self, SCHEMA_VERSION};
 
 /// Arguments of `migrate`.
@@ -14,6 +16,17 @@ pub(super) struct Migrate {
     config: ConfigArgument,
     #[command(flatten)]
     store: StoreArgument,
+    #[command(flatten)]
+    json: JsonArgument,
+}
+
+/// What was there, and what is.
+#[derive(Debug, Serialize)]
+struct Migrated {
+    store: String,
+    /// 0 where there were no tables.
+    schema_version_before: u32,
+    schema_version: u32,
 }
 
 impl Migrate {
@@ -26,6 +39,11 @@ impl Migrate {
             0 => format!("made, schema version {SCHEMA_VERSION}"),
             older => format!("brought from schema version {older} to {SCHEMA_VERSION}"),
         };
-        output::print(&format!("{location}: {done}\n"))
+        let migrated = Migrated {
+            store: location.to_string(),
+            schema_version_before: before,
+            schema_version: SCHEMA_VERSION,
+        };
+        self.json.print(&migrated, &format!("{location}: {done}\n"))
     }
 }

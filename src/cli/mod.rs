@@ -20,6 +20,7 @@ mod manual;
 mod migrate;
 mod model;
 mod output;
+mod passport;
 pub mod reloader;
 mod replay;
 mod run;

@@ -1,15 +1,15 @@
 //! `phantomnet model`: look at a model, check it, apply it, time it, take one over from scikit-learn.
 
-use std::fmt::Write as _;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use serde::Serialize;
 
 use super::bench::Bench;
-use super::{Failure, output, setup};
-use crate::features::SCHEMA;
-use crate::model::{FeatureTable, ImportParams, Model, Origin, import, score_csv};
+use super::output::JsonArgument;
+use super::{Failure, output, passport, setup};
+use crate::model::{FeatureTable, ImportParams, Model, import, score_csv};
 
 /// What to do with models.
 #[derive(Debug, Subcommand)]
@@ -33,6 +33,9 @@ pub(super) enum ModelCommand {
 pub(super) struct ModelFile {
     /// The model file; the built-in model without one.
     file: Option<PathBuf>,
+
+    #[command(flatten)]
+    json: JsonArgument,
 }
 
 /// Arguments of `model score`.
@@ -70,13 +73,16 @@ pub(super) struct Import {
     /// Rows of normal traffic to calibrate on, instead of those that were exported.
     #[arg(long, value_name = "CSV")]
     calibrate_on: Option<PathBuf>,
+
+    #[command(flatten)]
+    json: JsonArgument,
 }
 
 impl ModelCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
         match self {
-            Self::Inspect(model) => inspect(&load(model.file.as_deref())?),
-            Self::Verify(model) => verify(&load(model.file.as_deref())?),
+            Self::Inspect(model) => passport::show(&load(model.file.as_deref())?, model.json),
+            Self::Verify(model) => verdict(&load(model.file.as_deref())?, model.json),
             Self::Score(score) => score.run(),
             Self::Bench(bench) => bench.run(),
             Self::Import(import) => import.run(),
@@ -89,65 +95,28 @@ pub(super) fn load(file: Option<&Path>) -> Result<Model, Failure> {
     file.map_or_else(setup::built_in_model, setup::load_model_file)
 }
 
-fn verify(model: &Model) -> Result<(), Failure> {
-    output::print(&format!(
-        "{}: good; {} trees, {} golden rows score what they must; sha256 {}\n",
-        model.about().name,
-        model.forest().trees().len(),
-        model.golden_rows(),
-        model.sha256()
-    ))
+/// What has been checked where a model was read.
+#[derive(Debug, Serialize)]
+struct Good<'a> {
+    name: &'a str,
+    sha256: &'a str,
+    trees: usize,
+    golden_rows: usize,
 }
 
-fn inspect(model: &Model) -> Result<(), Failure> {
-    let mut page = String::new();
-    let mut line = |name: &str, text: String| {
-        writeln!(page, "{name:<14}{text}").expect("a String takes everything");
+/// Says that a model is good: it could be read.
+fn verdict(model: &Model, json: JsonArgument) -> Result<(), Failure> {
+    let good = Good {
+        name: &model.about().name,
+        sha256: model.sha256(),
+        trees: model.forest().trees().len(),
+        golden_rows: model.golden_rows(),
     };
-    let (about, training, forest) = (model.about(), model.training(), model.forest());
-    line("name", about.name.clone());
-    line("created", about.created_at.to_string());
-    line(
-        "origin",
-        match &about.origin {
-            Origin::Trained { seed } => format!("trained, seed {seed}"),
-            Origin::Imported { from } => format!("imported from {from}"),
-        },
+    let Good { name, sha256, trees, golden_rows } = good;
+    let page = format!(
+        "{name}: good; {trees} trees, {golden_rows} golden rows score what they must; sha256 {sha256}\n"
     );
-    line("sha256", model.sha256().to_owned());
-    line(
-        "schema",
-        format!("{}, fingerprint {}", model.schema().version, model.schema().fingerprint),
-    );
-    line(
-        "forest",
-        format!(
-            "{} trees of {} rows, {} nodes, depth {}",
-            forest.trees().len(),
-            forest.subsample(),
-            forest.node_count(),
-            forest.depth()
-        ),
-    );
-    line(
-        "calibration",
-        format!(
-            "{} rows; contamination {}, scores above {:.6} are unusual",
-            model.calibration_rows(),
-            model.contamination(),
-            -model.offset()
-        ),
-    );
-    line("golden rows", model.golden_rows().to_string());
-    line("trained on", format!("{} rows, sha256 {}", training.rows, training.sha256));
-    for source in &training.sources {
-        line("", format!("{:>8} rows  {}  {}", source.rows, source.sha256, source.name));
-    }
-    line("ranges", String::new());
-    for ((feature, least), most) in SCHEMA.iter().zip(training.minimum).zip(training.maximum) {
-        line("", format!("{:<30}{least:>14} to {most} {}", feature.name, feature.unit));
-    }
-    output::print(&page)
+    json.print(&good, &page)
 }
 
 impl Score {
@@ -184,7 +153,7 @@ impl Import {
         model
             .save(&self.out)
             .map_err(|error| Failure::operation(format!("{}: {error}", self.out.display())))?;
-        verify(&model)
+        verdict(&model, self.json)
     }
 }
 

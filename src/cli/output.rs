@@ -1,13 +1,49 @@
 //! Standard output and standard error, and files that are written.
 
 use std::ffi::OsStr;
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use clap::Args;
+use serde::Serialize;
+
 use super::Failure;
 use crate::collect::FeatureDump;
+use crate::logs::is_dangerous;
+
+/// `--json`.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct JsonArgument {
+    /// One JSON object instead of a page.
+    #[arg(long)]
+    json: bool,
+}
+
+impl JsonArgument {
+    /// Prints the same for programs or for people.
+    pub(super) fn print(self, report: &impl Serialize, page: &str) -> Result<(), Failure> {
+        if self.json { print(&as_json(report)?) } else { print(page) }
+    }
+}
+
+/// A report as programs read it. What a terminal would obey stands in strings alone, and there as an escape: no text is changed.
+pub(super) fn as_json(report: &impl Serialize) -> Result<String, Failure> {
+    let json = serde_json::to_string_pretty(report).map_err(Failure::operation)?;
+    let mut out = String::with_capacity(json.len() + 1);
+    for char in json.chars() {
+        if char != '\n' && is_dangerous(char) {
+            // All of them lie in the basic plane, so that one unit is enough.
+            write!(out, "\\u{:04x}", u32::from(char)).expect("a String takes everything");
+        } else {
+            out.push(char);
+        }
+    }
+    out.push('\n');
+    Ok(out)
+}
 
 /// A buffered file, or standard output for `-`.
 pub(super) fn create(path: &Path) -> Result<Box<dyn Write + Send>, Failure> {
@@ -113,4 +149,18 @@ pub(super) fn complain(line: &str) {
 /// Text on standard error, as it is.
 pub(super) fn print_to_stderr(text: &str) {
     drop(io::stderr().lock().write_all(text.as_bytes()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_gives_back_every_text_and_hands_no_control_character_to_a_terminal() {
+        let texts = ["\u{1b}[2J\u{9b}31m", "\u{202e}abc\u{7f}", "a\nb\t\"\\", "é 漢 \u{1f600}"];
+        let json = as_json(&texts).unwrap();
+        assert!(!json.contains(|c: char| c != '\n' && is_dangerous(c)), "{json:?}");
+        let back: Vec<String> = serde_json::from_str(&json).unwrap();
+        assert_eq!(back, texts);
+    }
 }

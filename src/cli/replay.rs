@@ -53,6 +53,10 @@ pub(super) struct Replay {
     #[arg(long, value_enum, default_value_t = SummaryForm::Text)]
     summary: SummaryForm,
 
+    /// The same as --summary json.
+    #[arg(long, conflicts_with = "summary")]
+    json: bool,
+
     /// pcap or pcapng files, also gzip or zstd compressed; - is standard input. Several are merged by time, and packets
     /// are numbered over all of them.
     #[arg(required = true, value_name = "PCAP")]
@@ -165,11 +169,8 @@ impl Replay {
     /// The summary goes to standard output, or to standard error where that carries the events.
     fn show(&self, summary: &Summary, page: &str) -> Result<(), Failure> {
         let text = match self.summary {
-            SummaryForm::Text => page.to_owned(),
-            SummaryForm::Json => {
-                let json = serde_json::to_string_pretty(summary).map_err(Failure::operation)?;
-                format!("{json}\n")
-            }
+            SummaryForm::Text if !self.json => page.to_owned(),
+            SummaryForm::Text | SummaryForm::Json => output::as_json(summary)?,
         };
         let taken = [&self.eve, &self.dump_features]
             .into_iter()

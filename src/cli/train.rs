@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::complaints::{complaints, fail_on};
+use super::output::JsonArgument;
 use super::{ConfigArgument, Failure, output, setup};
 use crate::capture::Reader;
 use crate::collect::Sink;
@@ -63,6 +65,20 @@ pub(super) struct Train {
     /// The moment to write into the file (RFC 3339); now without one. Fixed, the same command writes the same bytes.
     #[arg(long, value_name = "TIME")]
     created_at: Option<jiff::Timestamp>,
+
+    #[command(flatten)]
+    json: JsonArgument,
+}
+
+/// What was made.
+#[derive(Debug, Serialize)]
+struct Trained {
+    file: String,
+    name: String,
+    sha256: String,
+    trees: u32,
+    rows: usize,
+    sources: Vec<DataSource>,
 }
 
 impl Train {
@@ -85,14 +101,20 @@ impl Train {
         model
             .save(&self.out)
             .map_err(|error| Failure::operation(format!("{}: {error}", self.out.display())))?;
-        output::print(&format!(
-            "{}: {} trees from {} rows of {} files; sha256 {}\n",
-            self.out.display(),
-            self.trees,
-            rows.len(),
-            self.from.len(),
-            model.sha256()
-        ))
+        let trained = Trained {
+            file: self.out.display().to_string(),
+            name: model.about().name.clone(),
+            sha256: model.sha256().to_owned(),
+            trees: self.trees,
+            rows: rows.len(),
+            sources: model.training().sources.clone(),
+        };
+        let Trained { file, sha256, trees, rows, .. } = &trained;
+        let files = self.from.len();
+        self.json.print(
+            &trained,
+            &format!("{file}: {trees} trees from {rows} rows of {files} files; sha256 {sha256}\n"),
+        )
     }
 
     fn params(&self, sources: Vec<DataSource>) -> Result<TrainParams, Failure> {

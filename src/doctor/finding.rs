@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::tap::Heard;
 
@@ -201,21 +201,20 @@ impl Report {
             },
         }
     }
+}
 
-    /// One JSON object.
-    ///
-    /// # Errors
-    ///
-    /// None that is known of: every value has a form in JSON.
-    pub fn to_json(&self) -> serde_json::Result<String> {
+impl Serialize for Report {
+    /// With the sums, as the page has them.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let counts = Severity::ALL.map(|severity| (severity.name(), self.count(severity)));
-        serde_json::to_string_pretty(&Object {
+        let object = Object {
             interface: self.interface.as_deref(),
             worst: self.worst(),
             counts: counts.into_iter().collect(),
             findings: &self.findings,
             tap: self.tap.as_ref(),
-        })
+        };
+        object.serialize(serializer)
     }
 }
 
@@ -242,7 +241,7 @@ mod tests {
 
     #[test]
     fn json_has_the_same_findings() {
-        let json: serde_json::Value = serde_json::from_str(&report().to_json().unwrap()).unwrap();
+        let json: serde_json::Value = serde_json::to_value(report()).unwrap();
         assert_eq!(json["worst"], "fault");
         assert_eq!(json["counts"]["unknown"], 1);
         assert_eq!(json["findings"].as_array().unwrap().len(), 3);

@@ -245,7 +245,7 @@ pub(crate) fn harmless(text: &str) -> String {
 }
 
 /// Control characters (C0, DEL, C1), line and paragraph separators, and marks of direction (Unicode Standard Annex #9).
-fn is_dangerous(char: char) -> bool {
+pub(crate) fn is_dangerous(char: char) -> bool {
     char.is_control()
         || matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -22,7 +22,7 @@ use outlet::{Outlet, Queue, Says};
 
 pub(crate) use limit::limited;
 pub use limit::{Limited, lines_left_out};
-pub(crate) use line::harmless;
+pub(crate) use line::{harmless, is_dangerous};
 
 /// What is logged, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

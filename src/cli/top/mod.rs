@@ -66,10 +66,6 @@ impl Top {
         }
         thread::sleep(self.interval);
         let view = looker.look().map_err(Failure::operation)?;
-        output::print(&if self.json {
-            format!("{}\n", serde_json::to_string_pretty(&view).map_err(Failure::operation)?)
-        } else {
-            page::on_paper(&view)
-        })
+        output::print(&if self.json { output::as_json(&view)? } else { page::on_paper(&view) })
     }
 }
