@@ -5,6 +5,7 @@ mod cluster; // a PostgreSQL server of the tests' own
 mod running; // a running sensor, as the API sees it
 mod batches; // batches of events, large ones from a seed and odd ones
 mod demo; // a running demonstration
+mod terminal; // a program in a terminal of its own
 mod places; // fresh stores of both kinds, and a model of what they hold
 mod netns; // wires between network namespaces, and what sends frames into them
 
@@ -40,8 +41,9 @@ mod killed; // kill -9 in mid-run: nothing doubled, the loss stated
 mod life; // an interface goes down, is deleted, made again, gets more queues
 mod live; // a sensor on a wire: frame by frame, and judged as in a replay of the same frames
 mod makefile; // the program is built, then shown
-mod outage;
-mod outputs; // EVE, syslog, webhook: against the schema, rsyslogd, an HTTP server that is not ours // the database goes away, and nothing is lost
+mod outage; // the database goes away, and nothing is lost
+mod outputs; // EVE, syslog, webhook: against the schema, rsyslogd, an HTTP server that is not ours
+mod progress; // how far long work is, on a terminal
 mod prometheus; // a real Prometheus: scrapes, alerts, what the dashboards for Grafana ask
 mod postgres; // the writing side against a real server: kept to the bit, exactly once, whatever breaks
 mod queries; // every question to both stores, against a plain list of the same rows

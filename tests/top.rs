@@ -5,13 +5,14 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::demo::Demo;
 use crate::support::{folder, run, run_well, sensor, stderr};
+use crate::terminal::Terminal;
 
 /// Enters and leaves the other screen, shows the cursor: xterm's control sequences.
 const ENTER: &str = "\u{1b}[?1049h";
@@ -153,61 +154,19 @@ fn a_sensor_with_a_token_is_asked_with_it_and_a_wrong_one_is_said_to_be_wrong() 
     }
 }
 
-/// The program in a terminal of its own.
-struct Terminal {
-    process: Child,
-    steps: ChildStdin,
-    answers: BufReader<ChildStdout>,
-}
-
-impl Terminal {
-    fn with(address: &str) -> Self {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/top/terminal.py");
-        let program = top(address, &[]);
-        let mut process = Command::new("python3")
-            .args([script, "24", "80"])
-            .arg(program.get_program())
-            .args(program.get_args())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("python3, which `make test` installs");
-        let steps = process.stdin.take().expect("piped");
-        let answers = BufReader::new(process.stdout.take().expect("piped"));
-        Self { process, steps, answers }
-    }
-
-    fn step(&mut self, step: &Value) -> Value {
-        writeln!(self.steps, "{step}").unwrap();
-        let mut answer = String::new();
-        self.answers.read_line(&mut answer).unwrap();
-        serde_json::from_str(&answer).expect("an answer to each step")
-    }
-
-    #[track_caller]
-    fn sees(&mut self, text: &str) {
-        assert_eq!(self.step(&json!(["see", text])), "seen", "{text}");
-    }
-
-    /// The terminal as it is after the program's end, which must be a good one.
-    #[track_caller]
-    fn must_be_left_as_it_was(mut self) {
-        let end = self.step(&json!(["end"]));
-        drop(self.steps);
-        self.process.wait().unwrap();
-        let output = end["output"].as_str().unwrap();
-        assert_eq!(end["status"], 0, "{output}");
-        assert_eq!(end["is_as_before"], true, "the terminal is still raw: {output}");
-        let (entered, left) = (output.find(ENTER), output.rfind(LEAVE));
-        assert!(entered.is_some() && entered < left, "{output}");
-        assert!(output.rfind(SHOW_CURSOR) > left, "the cursor stays hidden: {output}");
-    }
+/// Ends it, and looks at what stands on the terminal then.
+#[track_caller]
+fn must_be_left_as_it_was(terminal: Terminal) {
+    let output = terminal.ends_well();
+    let (entered, left) = (output.find(ENTER), output.rfind(LEAVE));
+    assert!(entered.is_some() && entered < left, "{output}");
+    assert!(output.rfind(SHOW_CURSOR) > left, "the cursor stays hidden: {output}");
 }
 
 #[test]
 fn on_a_terminal_keys_are_obeyed_and_the_terminal_is_left_as_it_was() {
     let demo = Demo::start();
-    let mut terminal = Terminal::with(&demo.address);
+    let mut terminal = Terminal::with(&top(&demo.address, &[]));
     for text in [ENTER, "healthy", "Traffic", "CRITICAL", "unaccounted", "sources"] {
         terminal.sees(text);
     }
@@ -216,17 +175,17 @@ fn on_a_terminal_keys_are_obeyed_and_the_terminal_is_left_as_it_was() {
         terminal.sees(text);
     }
     terminal.step(&json!(["press", "q"]));
-    terminal.must_be_left_as_it_was();
+    must_be_left_as_it_was(terminal);
 }
 
 #[test]
 fn ctrl_c_and_sigterm_leave_the_terminal_as_it_was() {
     let demo = Demo::start();
     for end in [json!(["press", "\u{3}"]), json!(["signal", "TERM"]), json!(["signal", "INT"])] {
-        let mut terminal = Terminal::with(&demo.address);
+        let mut terminal = Terminal::with(&top(&demo.address, &[]));
         terminal.sees("healthy");
         terminal.step(&end);
-        terminal.must_be_left_as_it_was();
+        must_be_left_as_it_was(terminal);
     }
 }
 
@@ -234,12 +193,12 @@ fn ctrl_c_and_sigterm_leave_the_terminal_as_it_was() {
 fn a_sensor_that_goes_away_is_said_to_be_away_and_shown_again_when_it_is_back() {
     let demo = Demo::start();
     let address = demo.address.clone();
-    let mut terminal = Terminal::with(&address);
+    let mut terminal = Terminal::with(&top(&address, &[]));
     terminal.sees("healthy");
     drop(demo);
     terminal.sees("AWAY.");
     let _back = Demo::start_with(&address, &[]);
     terminal.sees("healthy");
     terminal.step(&json!(["press", "q"]));
-    terminal.must_be_left_as_it_was();
+    must_be_left_as_it_was(terminal);
 }

@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
+use super::progress::Bar;
 use super::store::StoreArgument;
 use super::{ConfigArgument, Failure, output, setup};
 use crate::store;
@@ -36,7 +37,9 @@ impl Audit {
     pub(super) fn run(self) -> Result<(), Failure> {
         let config = setup::load_config(&self.config)?;
         let location = self.store.location(&config)?;
+        let bar = Bar::waiting(&format!("recounting {location}"));
         let report = store::audit(&location).map_err(Failure::operation)?;
+        drop(bar);
         output::print(&match self.form {
             Form::Text if !self.json => report.render(),
             Form::Text | Form::Json => output::as_json(&report)?,

@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use super::Failure;
 use super::output::JsonArgument;
-use crate::synth::{Attack, Plan, write_dataset};
+use super::progress::Bar;
+use crate::synth::{Attack, Plan, write_dataset_telling};
 
 /// What to do with datasets.
 #[derive(Debug, Subcommand)]
@@ -67,7 +68,10 @@ impl Generate {
     fn run(self) -> Result<(), Failure> {
         let plan = Plan::new(self.packets, self.seed).with_attacks(&attacks(&self.attacks)?);
         plan.check().map_err(Failure::usage)?;
-        let written = write_dataset(&self.out, &plan).map_err(Failure::operation)?;
+        let bar = Bar::of_packets(self.packets);
+        let written = write_dataset_telling(&self.out, &plan, &mut |packets| bar.set(packets))
+            .map_err(Failure::operation)?;
+        drop(bar);
         let mut page =
             format!("{} packets, {} to {}\n", written.packets, written.first, written.last);
         for (attack, packets) in &written.attacks {

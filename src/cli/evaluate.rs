@@ -7,6 +7,7 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 
 use super::complaints::{complaints, fail_on};
+use super::progress::Bar;
 use super::{ConfigArgument, Failure, output, setup, train};
 use crate::capture::Reader;
 use crate::collect::Sink;
@@ -103,8 +104,10 @@ fn judge(
     params: &sensor::SensorParams,
     collector: &mut Collector,
 ) -> Result<Vec<String>, Failure> {
+    let bar = Bar::over(reader.progress(), &path.display().to_string());
     let mut judgements = Judgements { collector, mismatch: None };
     let replayed = sensor::replay(reader, detection, params, vec![&mut judgements]);
+    drop(bar);
     match judgements.mismatch {
         Some(mismatch) => {
             Err(Failure::configuration(format!("{mismatch} than {}", path.display())))

@@ -4,6 +4,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::output::JsonArgument;
+use super::progress::Bar;
 use super::store::StoreArgument;
 use super::{ConfigArgument, Failure, setup};
 use crate::store::{self, SCHEMA_VERSION};
@@ -33,7 +34,9 @@ impl Migrate {
     pub(super) fn run(self) -> Result<(), Failure> {
         let config = setup::load_config(&self.config)?;
         let location = self.store.location(&config)?;
+        let bar = Bar::waiting(&format!("changing {location}"));
         let before = store::migrate(&location).map_err(Failure::operation)?;
+        drop(bar);
         let done = match before {
             SCHEMA_VERSION => format!("schema version {SCHEMA_VERSION} already"),
             0 => format!("made, schema version {SCHEMA_VERSION}"),

@@ -21,6 +21,7 @@ mod migrate;
 mod model;
 mod output;
 mod passport;
+mod progress;
 pub mod reloader;
 mod replay;
 mod run;

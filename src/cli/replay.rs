@@ -1,19 +1,17 @@
 //! `phantomnet replay`: capture files in, verdicts out.
 
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
 
 use super::appliance::{Appliance, Attended, Plan};
 use super::complaints::{complaints, fail_on};
 use super::interrupt::{Interrupt, Interruptible};
+use super::progress::Bar;
 use super::speed::{Speed, Tempo};
 use super::{ConfigArgument, Failure, output, setup, store};
-use crate::capture::{Progress, Reader};
+use crate::capture::Reader;
 use crate::collect::{
     EveWriter, EventCounts, Highlights, Sink, Summary, SummaryParts, render_text,
 };
@@ -105,7 +103,7 @@ impl Replay {
         sinks.extend(eve.as_mut().map(|sink| sink as &mut dyn Sink));
 
         let interrupt = Interrupt::listen()?;
-        let bar = Bar::over(reader.progress());
+        let bar = Bar::over(reader.progress(), "");
         let frames = Interruptible::new(self.speed.of(reader), interrupt.clone());
         let (replayed, stored) = match store {
             None => (sensor::replay(frames, &detection, &params, sinks), Stored::default()),
@@ -126,7 +124,7 @@ impl Replay {
             }
         };
         let replayed = replayed.map_source(Interruptible::into_inner).map_source(Tempo::into_inner);
-        bar.finish();
+        drop(bar);
 
         let summary = Summary::new(&SummaryParts {
             ledger: replayed.ledger(),
@@ -181,45 +179,5 @@ impl Replay {
             return Ok(());
         }
         output::print(&text)
-    }
-}
-
-/// A progress bar on a terminal; nothing elsewhere.
-struct Bar {
-    bar: Option<(ProgressBar, Progress, std::thread::JoinHandle<()>)>,
-}
-
-impl Bar {
-    fn over(progress: Progress) -> Self {
-        if !std::io::stderr().is_terminal() {
-            return Self { bar: None };
-        }
-        let (bar, style) = match progress.bytes_total() {
-            Some(total) => (
-                ProgressBar::new(total),
-                "{bar:30} {bytes}/{total_bytes} {bytes_per_sec} ETA {eta}",
-            ),
-            None => (ProgressBar::new_spinner(), "{spinner} {bytes} {bytes_per_sec}"),
-        };
-        bar.set_style(
-            ProgressStyle::with_template(style).expect("the template is a constant that was tried"),
-        );
-        let (shown, read) = (bar.clone(), progress.clone());
-        let ticker = std::thread::spawn(move || {
-            while !shown.is_finished() {
-                shown.set_position(read.bytes_read());
-                std::thread::sleep(Duration::from_millis(100));
-            }
-        });
-        Self { bar: Some((bar, progress, ticker)) }
-    }
-
-    fn finish(self) {
-        if let Some((bar, progress, ticker)) = self.bar {
-            bar.set_position(progress.bytes_read());
-            bar.finish_and_clear();
-            // The ticker only draws; were it to fail there would be nothing to tell.
-            drop(ticker.join());
-        }
     }
 }

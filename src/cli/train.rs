@@ -1,6 +1,5 @@
 //! `phantomnet train`: a model from traffic that is known to be normal.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::complaints::{complaints, fail_on};
 use super::output::JsonArgument;
+use super::progress::{Bar, ReadFile};
 use super::{ConfigArgument, Failure, output, setup};
 use crate::capture::Reader;
 use crate::collect::Sink;
@@ -97,7 +97,10 @@ impl Train {
             rows.extend(sample);
         }
         let params = self.params(sources)?;
+        let growing =
+            Bar::waiting(&format!("growing {} trees from {} rows", self.trees, rows.len()));
         let model = train(&rows, &params, &setup::expected_schema()).map_err(Failure::operation)?;
+        drop(growing);
         model
             .save(&self.out)
             .map_err(|error| Failure::operation(format!("{}: {error}", self.out.display())))?;
@@ -166,6 +169,7 @@ fn contamination(text: &str) -> Result<f64, String> {
 /// Sends a capture through the data path for its features. They do not depend on any model, so a blank one will do.
 fn measure(path: &Path, config: &Config, sample: &mut Sample) -> Result<(), Failure> {
     let reader = Reader::open(&[path]).map_err(Failure::operation)?;
+    let _bar = Bar::over(reader.progress(), &path.display().to_string());
     let moment = reader.next_time().unwrap_or_default();
     let detection =
         Publisher::new(InForce::first(setup::detection_with(config, blank_model(), moment)?));
@@ -231,8 +235,8 @@ impl Sink for Sample {
     }
 }
 
-fn open(path: &Path) -> Result<File, Failure> {
-    File::open(path).map_err(|error| Failure::operation(format!("{}: {error}", path.display())))
+fn open(path: &Path) -> Result<ReadFile, Failure> {
+    ReadFile::open(path).map_err(|error| Failure::operation(format!("{}: {error}", path.display())))
 }
 
 /// SHA-256 of a file, in hexadecimal.

@@ -154,6 +154,11 @@ pub fn start(params: LogParams) -> Result<Logs, LogError> {
     Ok(Logs(queue))
 }
 
+/// Whether whoever looks at a terminal wants colours there: <https://no-color.org>.
+pub(crate) fn wants_colours() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 fn outlet(format: LogFormat) -> Result<(Outlet, Option<Queue>), LogError> {
     let terminal = io::stderr().is_terminal();
     let form = match format {
@@ -170,9 +175,9 @@ fn outlet(format: LogFormat) -> Result<(Outlet, Option<Queue>), LogError> {
             {
                 return Ok((Outlet::Journal(journal), None));
             }
-            if terminal { Form::Text { colour: true } } else { Form::Json }
+            if terminal { Form::Text { colour: wants_colours() } } else { Form::Json }
         }
-        LogFormat::Text => Form::Text { colour: terminal },
+        LogFormat::Text => Form::Text { colour: terminal && wants_colours() },
         LogFormat::Json => Form::Json,
     };
     let queue = Queue::start(io::stderr()).map_err(LogError::NoThread)?;

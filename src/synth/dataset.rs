@@ -25,6 +25,9 @@ pub struct DatasetSummary {
     pub last: Timestamp,
 }
 
+/// Packets between two times that it is told how many are written.
+const TELL_EVERY: u64 = 1_024;
+
 /// Writes `traffic.pcap` (nanosecond times), `labels.csv` (one row for each packet: its number from 1, time, addresses,
 /// and `normal` or the attack) and `sources.csv` (each attacker's attacks with first and last time) into `directory`,
 /// which is made if it is missing. Files of these names are replaced once all three are whole, the capture last: a run
@@ -34,11 +37,23 @@ pub struct DatasetSummary {
 /// When a file can't be made or written (the message names it), or the plan has a value out of its range
 /// ([`io::ErrorKind::InvalidInput`]).
 pub fn write_dataset(directory: &Path, plan: &Plan) -> io::Result<DatasetSummary> {
+    write_dataset_telling(directory, plan, &mut |_| {})
+}
+
+/// [`write_dataset`], which tells now and then how many packets are written.
+///
+/// # Errors
+/// As there.
+pub fn write_dataset_telling(
+    directory: &Path,
+    plan: &Plan,
+    tell: &mut dyn FnMut(u64),
+) -> io::Result<DatasetSummary> {
     let generator =
         Generator::new(plan).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
     fs::create_dir_all(directory).map_err(|error| at(directory, &error))?;
     let parts = ["sources.csv", "labels.csv", "traffic.pcap"].map(|name| Part::of(directory, name));
-    let written = write_parts(&parts, generator, plan.start);
+    let written = write_parts(&parts, generator, plan.start, tell);
     let published = written.and_then(|summary| {
         parts.iter().try_for_each(Part::publish)?;
         Ok(summary)
@@ -57,6 +72,7 @@ fn write_parts(
     [to_sources, to_labels, to_capture]: &[Part; 3],
     generator: Generator,
     start: Timestamp,
+    tell: &mut dyn FnMut(u64),
 ) -> io::Result<DatasetSummary> {
     let capture = to_capture.tried(create(&to_capture.aside))?;
     let mut capture = to_capture.tried(CaptureWriter::new(capture, LinkType::Ethernet))?;
@@ -66,6 +82,9 @@ fn write_parts(
     let mut summary = DatasetSummary { first: start, last: start, ..Default::default() };
     for packet in generator {
         summary.packets += 1;
+        if summary.packets.is_multiple_of(TELL_EVERY) {
+            tell(summary.packets);
+        }
         if summary.packets == 1 {
             summary.first = packet.time;
         }

@@ -34,7 +34,7 @@ mod wire;
 mod words;
 
 pub use attack::{Attack, UnknownAttack};
-pub use dataset::{DatasetSummary, write_dataset};
+pub use dataset::{DatasetSummary, write_dataset, write_dataset_telling};
 pub use endless::EndlessFrames;
 pub use frames::GeneratedFrames;
 pub use generator::{Generator, Labelled};

@@ -23,6 +23,7 @@ use super::page::Listed;
 use super::snapshot::View;
 use crate::cli::Failure;
 use crate::cli::client::AskError;
+use crate::logs::wants_colours;
 
 /// How long a key, a signal or an answer may wait to be seen.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -44,8 +45,7 @@ pub(super) fn show(looker: Looker, first: View, interval: Duration) -> Result<()
         is_paused: false,
         shows_help: false,
         listed: Listed::Sources,
-        // https://no-color.org
-        has_colours: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        has_colours: wants_colours(),
     };
     let shown =
         taken_over().and_then(|_left_at_the_end| watch(&mut screen, &answers, &asked_to_end));
