@@ -28,6 +28,7 @@ mod decode; // real frames, and another decoder
 mod detection; // one snapshot, one version, replaced whole or not at all
 mod doctor; // a box, a port and a tap with something wrong, and the command that mends it
 mod evaluate; // labels and judged packets in, detection quality out
+mod explain; // an event of a running sensor in words
 mod features; // each of the 15, against an oracle that looks at every earlier packet again
 mod grants; // real-time workers, memory that stays, cores of their own
 mod instruction_gate; // instructions per packet against the baseline: what fails, what passes

@@ -1,5 +1,6 @@
 //! A running sensor, asked over HTTP: `--url`, `--token-file`, and what can go wrong, with what to do about it.
 
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,6 +9,8 @@ use std::time::Duration;
 
 use clap::Args;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 use thiserror::Error;
 use ureq::Agent;
 use ureq::http::{StatusCode, Uri};
@@ -102,8 +105,8 @@ pub(super) struct Client {
     agent: Agent,
 }
 
-impl std::fmt::Debug for Client {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").field("base", &self.base).finish_non_exhaustive()
     }
 }
@@ -158,6 +161,17 @@ impl Client {
     ) -> Result<T, AskError> {
         let text = self.text(path, takes)?;
         serde_json::from_str(&text).map_err(|error| self.strange(path, &error.to_string()))
+    }
+
+    /// The JSON at `path` as it came, and what is wanted of it.
+    pub(super) fn both<T: DeserializeOwned>(
+        &self,
+        path: &str,
+    ) -> Result<(Box<RawValue>, T), AskError> {
+        let text = self.text(path, &[])?;
+        let read = serde_json::from_str(&text)
+            .and_then(|wanted| Ok((RawValue::from_string(text.clone())?, wanted)));
+        read.map_err(|error| self.strange(path, &error.to_string()))
     }
 
     /// The text at `path`.
@@ -236,6 +250,34 @@ fn detail_of(body: &str) -> Option<String> {
     })
 }
 
+/// A text of an answer without anything that a terminal would obey: most were written by whoever sent the packets.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(super) struct Text(String);
+
+impl Text {
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Self(harmless(text))
+    }
+}
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(harmless(&text)))
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -256,6 +298,15 @@ mod tests {
             assert_eq!(failure.code, super::super::EXIT_USAGE, "{url}");
             assert!(failure.lines()[0].starts_with(&format!("--url {url}: ")), "{failure:?}");
         }
+    }
+
+    #[test]
+    fn what_the_network_wrote_can_not_speak_to_a_terminal() {
+        let text = r#""\u001b]0;owned\u0007\u009b2J\r\n\u202e""#;
+        let text: Text = serde_json::from_str(text).unwrap();
+        let text = text.as_str();
+        assert!(!text.contains(|c: char| c.is_control() || c == '\u{202e}'), "{text:?}");
+        assert!(text.contains("]0;owned"), "{text}");
     }
 
     #[test]

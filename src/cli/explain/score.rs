@@ -1,12 +1,13 @@
 //! A score taken apart, feature by feature. Names are those of the route `/api/events/{id}/explanation`.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use crate::cli::client::Text;
 use crate::features::{FeatureVector, SCHEMA};
 use crate::model::{Explanation, Model};
 
 /// The shares and the base add up to the score exactly: they are whole billionths.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(super) struct Score {
     pub(super) anomaly_score: f32,
     score_nanos: i64,
@@ -17,11 +18,11 @@ pub(super) struct Score {
 }
 
 /// What one feature adds to the score, or takes from it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 struct Share {
-    feature: String,
+    feature: Text,
     value: f32,
-    unit: String,
+    unit: Text,
     share: f64,
     share_nanos: i64,
     /// The least and the greatest value seen in training.
@@ -38,9 +39,9 @@ impl Score {
         let mut shares: Vec<Share> = values
             .zip(ranges)
             .map(|(((feature, value), share_nanos), (least, most))| Share {
-                feature: feature.name.to_owned(),
+                feature: Text::from(feature.name),
                 value,
-                unit: feature.unit.to_owned(),
+                unit: Text::from(feature.unit),
                 share: Explanation::points(share_nanos),
                 share_nanos,
                 trained_from: Some(*least),

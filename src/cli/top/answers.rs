@@ -1,38 +1,8 @@
-//! What of the sensor's answers is shown. Texts are made harmless where they come in: most were written by whoever sent the packets.
+//! What of the sensor's answers is shown.
 
-use std::fmt;
+use serde::{Deserialize, Serialize};
 
-use serde::{Deserialize, Deserializer, Serialize};
-
-use crate::logs::harmless;
-
-/// A text without anything that a terminal would obey.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub(super) struct Text(String);
-
-impl Text {
-    pub(super) fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<&str> for Text {
-    fn from(text: &str) -> Self {
-        Self(harmless(text))
-    }
-}
-
-impl<'de> Deserialize<'de> for Text {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(|text| Self(harmless(&text)))
-    }
-}
-
-impl fmt::Display for Text {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
+use crate::cli::client::Text;
 
 /// Of `/health`.
 #[derive(Clone, Debug, Deserialize)]
@@ -108,19 +78,4 @@ pub(super) struct Incident {
     pub(super) subject: Option<Text>,
     pub(super) title: Text,
     pub(super) events: u64,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_the_network_wrote_can_not_speak_to_a_terminal() {
-        let incident = r#"{"id": "1-2", "last_time": "2026-01-01T00:00:00Z", "worst": "HIGH", "subject": null,
-            "title": "\u001b]0;owned\u0007\u009b2J\r\n\u202e", "events": 1}"#;
-        let incident: Incident = serde_json::from_str(incident).unwrap();
-        let title = incident.title.as_str();
-        assert!(!title.contains(|c: char| c.is_control() || c == '\u{202e}'), "{title:?}");
-        assert!(title.contains("]0;owned"), "{title}");
-    }
 }

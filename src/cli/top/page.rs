@@ -1,8 +1,8 @@
 //! What is said of a sensor, in panels of lines: the same on a screen and on paper.
 
-use super::answers::Text;
 use super::snapshot::{Counters, Latency, Rates, View};
 use super::words::{count, percent, short, span};
+use crate::cli::client::Text;
 
 /// How a line is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,9 +5,9 @@ use std::time::Instant;
 use serde::Serialize;
 use ureq::http::StatusCode;
 
-use super::answers::{Accounting, Health, Incident, Incidents, Text, Top};
+use super::answers::{Accounting, Health, Incident, Incidents, Top};
 use super::openmetrics::{Histogram, Samples};
-use crate::cli::client::{AskError, Client};
+use crate::cli::client::{AskError, Client, Text};
 use crate::verdict::Level;
 
 /// Counters since the sensor's start; what it does not tell is not known.

@@ -8,11 +8,12 @@ use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use ratatui::style::Color;
 
-use super::answers::{Incidents, Text, Top};
+use super::answers::{Incidents, Top};
 use super::draw::Screen;
 use super::openmetrics::Samples;
 use super::page::{self, Listed};
 use super::snapshot::{Notable, Rates, Snapshot, View};
+use crate::cli::client::Text;
 
 const HEALTH: &str = include_str!("answered/health.json");
 const ACCOUNTING: &str = include_str!("answered/accounting.json");

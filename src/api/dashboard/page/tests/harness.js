@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
 
-const PROGRAM = process.env["PHANTOMNET_PROGRAM"] ?? "phantomnet";
+export const PROGRAM = process.env["PHANTOMNET_PROGRAM"] ?? "phantomnet";
 const CHROMIUM = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
 const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 

@@ -1,7 +1,8 @@
 // What people do with the dashboard, done by a browser.
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { after, before, describe, it } from "node:test";
-import { Sensor, accessibilityFaults, closeTab, openTab, startBrowser } from "./harness.js";
+import { PROGRAM, Sensor, accessibilityFaults, closeTab, openTab, startBrowser } from "./harness.js";
 
 const PAGES = [
   ["#/overview", "Latest alerts"],
@@ -155,6 +156,13 @@ describe("events", () => {
       await tab.getByRole("region", { name: "The 15 features, and each one's share of the score" }).getByText(/All \(\d+\)/).waitFor();
       assert.equal(await tab.getByRole("group", { name: "Features", exact: true }).locator("tbody tr").count(), 15);
       await tab.getByText("Related events").first().waitFor();
+      await tab.evaluate(() => (navigator.clipboard.writeText = async (text) => void (window.copied = text)));
+      await tab.getByRole("button", { name: "Copy the line to explain it" }).click();
+      await tab.getByRole("button", { name: "Copied" }).waitFor();
+      const [name, ...line] = (await tab.evaluate(() => window.copied)).split(" ");
+      assert.equal(name, "phantomnet");
+      const explained = execFileSync(PROGRAM, line, { encoding: "utf8" });
+      assert.ok(explained.includes(tab.url().split("/").at(-1)) && explained.startsWith("HIGH "), explained);
     });
   });
 

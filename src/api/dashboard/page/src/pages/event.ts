@@ -1,5 +1,5 @@
 // One event, and every reason for its verdict.
-import { change, get, type EventList, type Explanation, type FeatureBatch, type FeatureSchema, type FeatureValues, type WholeEvent } from "../api";
+import { change, get, token, type EventList, type Explanation, type FeatureBatch, type FeatureSchema, type FeatureValues, type WholeEvent } from "../api";
 import { fill, h, type Child } from "../dom";
 import { NOTHING, clock, count, moment, percent, plain, short } from "../format";
 import { badge, empty, facts, failure, isAbort, link, load, panel, table, type Frame, type Page } from "../page";
@@ -96,11 +96,10 @@ function about(event: WholeEvent): HTMLElement {
   );
 }
 
-/** The same reasons on a terminal, of any machine that reaches the sensor. */
+/** The same reasons on a terminal, of any machine that reaches the sensor by the address that this page has. */
 function explainLine(event: WholeEvent): string {
-  const row = event.features === null ? "" : Object.values(event.features).join(",");
-  const head = event.features === null ? "" : Object.keys(event.features).join(",");
-  return `phantomnet explain --row <(printf '%s\\n' '${head}' '${row}')`;
+  const shown = token() === null ? "" : " --token-file FILE";
+  return `phantomnet explain --event ${event.id} --url ${location.origin}${shown}`;
 }
 
 function copyButton(name: string, text: string): HTMLElement {
