@@ -136,6 +136,50 @@ fn a_rule_file_that_is_larger_than_any_is_refused_by_name() {
 }
 
 #[test]
+fn what_the_system_refuses_is_told_with_what_to_do_about_it() {
+    let folder = folder();
+    let here = |name: &str| folder.path().join(name).display().to_string();
+    fs::write(here("text.txt"), "hello\n").unwrap();
+    let capture = generated_traffic().display().to_string();
+    let labels = generated_traffic().with_file_name("labels.csv").display().to_string();
+    let (missing, model) = ("is looked for in ", here("m.json"));
+    let (gone_db, below_text) = (format!("sqlite:{}", here("gone.db")), here("text.txt/e.json"));
+    let at_a_folder = format!("--row={}", folder.path().display());
+    for (line, part) in [
+        (vec!["replay", "gone.pcap"], missing),
+        (vec!["replay", "--config", "gone.toml", &capture], missing),
+        (vec!["replay", "--eve", &below_text, &capture], "correct the path"),
+        (
+            vec!["replay", "--store", "postgres://x@127.0.0.1:1/y", &capture],
+            "is the server running",
+        ),
+        (vec!["train", "--from", "gone.pcap", "--out", &model], missing),
+        (vec!["train", "--from", "gone.csv", "--out", &model], missing),
+        (vec!["evaluate", "--labels", "gone.csv", &capture], missing),
+        (vec!["evaluate", "--labels", &labels, "gone.pcap"], missing),
+        (vec!["explain", "--row", "gone.csv"], missing),
+        (vec!["explain", &at_a_folder], "name a file"),
+        (vec!["model", "inspect", "gone.json"], missing),
+        (vec!["model", "score", "--in", "gone.csv"], missing),
+        (vec!["model", "bench", "--in", "gone.csv"], missing),
+        (vec!["model", "import", "gone.json", "--out", &model], missing),
+        (vec!["dataset", "generate", "--out", &here("text.txt")], "move it away"),
+        (vec!["audit", "--store", &gone_db], missing),
+        (vec!["audit", "--store", "postgres://x@127.0.0.1:1/y"], "is the server running"),
+        (vec!["migrate", "--store", "postgres://x@127.0.0.1:1/y"], "is the server running"),
+        (vec!["check", "--config", "gone.toml"], missing),
+        (vec!["manual", "--out", &below_text], "correct the path"),
+        (vec!["run", "--source", "gone.pcap"], missing),
+    ] {
+        let output = run(sensor().args(&line));
+        let told = stderr(&output);
+        assert!([1, 78].contains(&output.status.code().unwrap()), "{line:?}: {told}");
+        assert_eq!(told.lines().count(), 1, "{line:?}: {told}");
+        assert!(told.contains("(os error ") && told.contains(part), "{line:?}: {part}: {told}");
+    }
+}
+
+#[test]
 fn more_workers_than_shards_are_a_fault_of_usage() {
     let output = run(sensor().args(["replay", "--workers", "65"]).arg(generated_traffic()));
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));

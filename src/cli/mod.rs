@@ -14,6 +14,7 @@ mod doctor;
 mod evaluate;
 mod explain;
 mod hangup;
+mod hints;
 mod interrupt;
 mod live;
 mod manual;
@@ -191,11 +192,11 @@ impl Failure {
         &self.lines
     }
 
-    /// Says it on standard error, one line for each thing, and gives the exit code.
+    /// Says it on standard error, one line for each thing with what to do about it, and gives the exit code.
     #[must_use]
     pub fn explain(&self) -> ExitCode {
         for line in &self.lines {
-            output::complain(line);
+            output::complain(&hints::with_hint(line));
         }
         ExitCode::from(self.code)
     }
