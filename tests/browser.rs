@@ -83,6 +83,11 @@ fn the_page_outlives_a_restart_of_the_sensor_and_shows_a_token_where_one_is_aske
 }
 
 #[test]
+fn a_tab_takes_little_of_the_sensor_and_leaves_its_reader_in_peace() {
+    in_a_browser("tab.test.js");
+}
+
+#[test]
 fn the_page_asks_for_nothing_that_the_contract_does_not_have() {
     let place = workplace();
     let contract = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/openapi.json");

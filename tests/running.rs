@@ -33,6 +33,7 @@ pub(crate) fn live() -> Live {
         events: Hub::default(),
         outputs: vec![("eve", Board::default())],
         capture: Board::default(),
+        settings: Board::default(),
         doctor: Board::default(),
     }
 }

@@ -76,6 +76,8 @@ pub struct Live {
     pub outputs: Vec<(&'static str, Board<OutputStats>)>,
     /// The source of frames.
     pub capture: Board<CaptureStatus>,
+    /// The configuration in force, by its keys; nothing that may be secret.
+    pub settings: Board<Vec<Setting>>,
     /// What was found wrong with machine and interface at the start.
     pub doctor: Board<Report>,
 }
@@ -104,6 +106,20 @@ pub struct Reloads {
     /// What was wrong the last time; `None` if nothing was.
     pub fault: Option<String>,
 }
+
+/// A key of the configuration, and what is in force.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Setting {
+    /// As in the file, the section before it.
+    pub key: String,
+    /// Its value.
+    pub value: serde_json::Value,
+    /// Where that comes from: one of [`SAID_BY`].
+    pub said_by: &'static str,
+}
+
+/// Where a value of the configuration can come from.
+pub const SAID_BY: [&str; 3] = ["default", "file", "command line"];
 
 /// How the source of frames is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -146,6 +146,7 @@ impl Appliance {
             events: Hub::default(),
             capture,
             outputs: outputs.stats(),
+            settings: Board::new(setup::shown_settings(&config.settings)),
             // An interface adds what is to be said of it.
             doctor: Board::new(doctor::examine(None, &intended(config, None), None)),
         };

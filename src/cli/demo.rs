@@ -50,9 +50,11 @@ impl Demo {
     pub(super) fn run(self) -> Result<(), Failure> {
         let mut config = setup::load_config(&self.config)?;
         if let Some(folder) = self.folder {
+            config.overrule("sensor.folder", folder.display().to_string());
             config.sensor.folder = folder;
         }
         if let Some(listen) = self.listen {
+            config.overrule("http.listen", listen.to_string());
             config.http.listen = Some(listen);
         }
         let interrupt = Interrupt::listen()?;

@@ -135,6 +135,8 @@ impl Work {
             );
         }
         let live = &self.parts.live;
+        let settings = setup::shown_settings(self.parts.reloader.settings());
+        live.settings.change(|shown| *shown = settings);
         live.reloads.change(|reloads| {
             (reloads.fault, reloads.read) = (None, setup::now());
             match &replaced {

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use super::{Failure, setup};
-use crate::config::{CaptureParams, Config};
+use crate::config::{self, CaptureParams, Config, Setting};
 use crate::intel::IntelReport;
 use crate::latest::Publisher;
 use crate::time::Timestamp;
 use crate::verdict::InForce;
+
+/// The sections that are read again.
+const READ_AGAIN: [&str; 4] = ["model", "rules", "intel", "policy"];
 
 /// The detection in force, and what is needed to replace it.
 ///
@@ -69,6 +72,12 @@ impl Reloader {
         &self.in_force
     }
 
+    /// What the sensor goes by, key by key.
+    #[must_use]
+    pub fn settings(&self) -> &[Setting] {
+        &self.config.settings
+    }
+
     /// Replaces the detection by what the files say now that `config` names. `from`, asked when it has been built, is the packet
     /// time from which on it judges. Decoys stay: what a source has touched is counted by their numbers.
     ///
@@ -84,8 +93,9 @@ impl Reloader {
         from: impl FnOnce() -> Timestamp,
     ) -> Result<Reloaded, Failure> {
         let kept = self.kept(&config);
-        let Config { model, rules, intel, policy, .. } = config;
-        let next = Config { model, rules, intel, policy, ..self.config.clone() };
+        let Config { model, rules, intel, policy, settings, .. } = config;
+        let settings = config::renewed(&self.config.settings, &settings, &READ_AGAIN);
+        let next = Config { model, rules, intel, policy, settings, ..self.config.clone() };
         let (detection, feeds) = setup::build_detection(&next, Some(&self.feeds), moment)?;
         let current = self.in_force.current();
         let there_were = current.newest().rules().len();
@@ -143,6 +153,8 @@ impl Reloader {
             outputs,
             http,
             log,
+            // What the others are.
+            settings: _,
         } = &self.config;
         let differ = [
             // The command line may have said it.

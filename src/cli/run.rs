@@ -53,7 +53,13 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn run(self) -> Result<(), Failure> {
         let mut config = setup::load_config(&self.config)?;
-        config.capture.replace |= self.replace;
+        if self.replace {
+            config.overrule("capture.replace", true);
+            config.capture.replace = true;
+        }
+        if let Some(interface) = &self.interface {
+            config.overrule("capture.interface", interface.as_str());
+        }
         let interrupt = Interrupt::listen()?;
         let asked = Asked::listen(self.config.config.clone())?;
         let _logs = setup::start_logs(&config)?;

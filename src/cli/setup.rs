@@ -8,9 +8,9 @@ use rand::Rng as _;
 
 use super::appliance::Attended;
 use super::{ConfigArgument, Failure};
-use crate::api::{ApiParams, Token};
+use crate::api::{self, ApiParams, Token};
 use crate::collect::{EventParams, StorePolicy};
-use crate::config::{Config, Origin, Unsupported};
+use crate::config::{self, Config, Origin, Unsupported};
 use crate::features::{FeatureParams, SCHEMA, SCHEMA_VERSION, fingerprint};
 use crate::files::read_limited;
 use crate::intel::{Decoys, IntelReport, IntelSet};
@@ -278,4 +278,13 @@ fn read_text(path: &Path) -> Result<String, Failure> {
     })?;
     // Rule files in the wild carry Latin-1 in comments and messages; a content that does is refused by the parser.
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+/// The configuration as the HTTP server shows it.
+pub(super) fn shown_settings(settings: &[config::Setting]) -> Vec<api::Setting> {
+    let shown = |setting: &config::Setting| api::Setting {
+        key: setting.key.clone(),
+        value: setting.value.clone(),
+        said_by: setting.said_by.name(),
+    };
+    settings.iter().map(shown).collect()
 }

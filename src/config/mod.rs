@@ -11,6 +11,7 @@ mod places;
 mod raw;
 mod ready;
 mod services;
+mod settings;
 mod shape;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ pub use params::{
     SOURCES_MAX, SOURCES_MIN, SensorParams, SourceParams, StoreParams, StoreUrl, Unsupported,
     WORKERS_MAX, WorkerParams,
 };
+pub use settings::{SaidBy, Setting, renewed};
 
 use places::Places;
 use raw::RawConfig;
@@ -73,6 +75,8 @@ pub struct Config {
     pub http: HttpParams,
     /// `[log]`
     pub log: LogParams,
+    /// All of the above as it was written, for people to look at.
+    pub settings: Vec<Setting>,
 }
 
 impl Config {
@@ -86,6 +90,15 @@ impl Config {
             read_limited(path, BYTES_MAX).map_err(|error| refused(Fault::Unreadable(error)))?;
         let text = String::from_utf8(bytes).map_err(|_outside| refused(Fault::NotText))?;
         Self::parse(&text, path)
+    }
+
+    /// An argument of the program says otherwise than the file.
+    pub fn overrule(&mut self, key: &str, value: impl Into<serde_json::Value>) {
+        let found = self.settings.iter_mut().find(|setting| setting.key == key);
+        debug_assert!(found.is_some(), "{key} is no key");
+        if let Some(setting) = found {
+            (setting.value, setting.said_by) = (value.into(), SaidBy::CommandLine);
+        }
     }
 
     /// Reads `text` as if it stood in `file`: errors name it, and relative paths start from its folder.

@@ -32,6 +32,7 @@ const WEIGHTS_SLACK: f64 = 1e-9;
 
 /// Checks everything. Relative paths start from `folder`.
 pub(super) fn config(raw: RawConfig, folder: &Path) -> Result<Config, Broken> {
+    let settings = super::settings::settings(&raw);
     Ok(Config {
         capture: capture::capture(&raw.capture)?,
         workers: workers(&raw.workers)?,
@@ -49,6 +50,7 @@ pub(super) fn config(raw: RawConfig, folder: &Path) -> Result<Config, Broken> {
         outputs: outputs::outputs(&raw.outputs, folder)?,
         http: services::http(&raw.http, folder)?,
         log: services::log(&raw.log)?,
+        settings,
     })
 }
 

@@ -90,7 +90,11 @@ impl Webhook {
         let roots = rustls_native_certs::load_native_certs().certs;
         let roots: Vec<_> =
             roots.iter().map(|root| Certificate::from_der(root.as_ref()).to_owned()).collect();
-        let tls = TlsConfig::builder().root_certs(RootCerts::Specific(Arc::new(roots))).build();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = TlsConfig::builder()
+            .root_certs(RootCerts::Specific(Arc::new(roots)))
+            .unversioned_rustls_crypto_provider(provider)
+            .build();
         let agent = Agent::config_builder()
             .timeout_global(Some(REQUEST_TIME_MAX))
             // A POST that is redirected becomes a GET elsewhere: never what was meant.

@@ -7,7 +7,7 @@ use actix_web::{HttpResponse, get};
 use super::super::asked::{NoQuery, Parameters};
 use super::super::problem::Checks;
 use super::super::shared::Shared;
-use super::super::shown::{Database, Findings, Health, HealthStatus, Liveness};
+use super::super::shown::{Configuration, Database, Findings, Health, HealthStatus, Liveness};
 
 /// How each part is. `degraded`: packets are judged, but something else is wrong (the store is away, say).
 #[utoipa::path(
@@ -70,4 +70,17 @@ async fn answer(shared: &Shared) -> HttpResponse {
 #[get("/api/doctor")]
 pub(super) async fn show_findings(_: Parameters<NoQuery>, shared: Data<Shared>) -> Json<Findings> {
     Json(Findings::of(shared.live.doctor.read()))
+}
+
+/// The configuration in force, key by key, and where each value comes from. Nothing that may be secret.
+#[utoipa::path(
+    tag = "sensor",
+    responses((status = 200, description = "Every key.", body = Configuration), Checks)
+)]
+#[get("/api/config")]
+pub(super) async fn show_configuration(
+    _: Parameters<NoQuery>,
+    shared: Data<Shared>,
+) -> Json<Configuration> {
+    Json(Configuration::of(&shared.live))
 }

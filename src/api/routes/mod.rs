@@ -25,6 +25,7 @@ pub(super) fn all(config: &mut DocumentedConfig<'_>) {
         .service(health::show_liveness)
         .service(health::show_readiness)
         .service(health::show_findings)
+        .service(health::show_configuration)
         .service(events::analyze_traffic)
         .service(events::list_events)
         .service(events::show_event)

@@ -1,6 +1,7 @@
 //! What is answered: the JSON shapes. What is not known is null, never 0; an `f32` is written in its shortest form.
 
 mod accounting;
+mod configuration;
 mod doctor;
 mod event;
 mod explanation;
@@ -19,6 +20,7 @@ use crate::time::Timestamp;
 use crate::verdict::Level;
 
 pub(super) use accounting::Accounting;
+pub(super) use configuration::Configuration;
 pub(super) use doctor::Findings;
 pub(super) use event::{
     EventFeatures, EventList, FeatureBatch, ShownEvent, Traffic, WholeEvent, event_line,

@@ -4,6 +4,7 @@ import type { components } from "../types/api";
 type Schema = components["schemas"];
 export type Accounting = Schema["Accounting"];
 export type ByVerdict = Schema["ByVerdict"];
+export type Configuration = Schema["Configuration"];
 export type EventList = Schema["EventList"];
 export type Explanation = Schema["ShownExplanation"];
 export type FeatureBatch = Schema["FeatureBatch"];

@@ -3,7 +3,7 @@ import "uplot/dist/uPlot.min.css";
 import "./style.css";
 import { health as askHealth, keepToken, onUnauthorized } from "./api";
 import { fill, h, say } from "./dom";
-import { RANGES, empty, failure, isAbort, type Frame, type Page, type Place } from "./page";
+import { RANGES, empty, failure, hasKeys, isAbort, type EventListener, type Frame, type Page, type Place } from "./page";
 import { Stream, type Notice, type StreamStats } from "./stream";
 import { eventPage } from "./pages/event";
 import { eventsPage } from "./pages/events";
@@ -36,6 +36,8 @@ const NAVIGATION: [page: string, name: string, key: string][] = [
 
 const HEALTH_EVERY = 5_000;
 const NOTICE_SHOWN = 15_000;
+/** A tab that nobody sees for so long gives its place at the sensor back. */
+const HIDDEN_MOST = 60_000;
 /** A question of the sensor's health that takes longer is an answer too. */
 const ANSWER_MOST = 10_000;
 
@@ -45,6 +47,7 @@ const settings = {
   theme: localStorage.getItem("theme"),
   range: Number(localStorage.getItem("range") ?? RANGES[0]![0]),
   isPaused: false,
+  hasKeys: localStorage.getItem("keys") !== "off",
 };
 
 const prefersDark = matchMedia("(prefers-color-scheme: dark)");
@@ -72,6 +75,7 @@ const range = h(
 );
 const pause = h("button", { type: "button", "aria-pressed": "false", onclick: () => setPaused(!settings.isPaused) }, "Pause");
 const theme = h("button", { type: "button", onclick: toggleTheme }, "Theme");
+const keys = h("button", { type: "button", "aria-haspopup": "dialog", onclick: showKeys }, "Keys");
 
 document.body.append(
   h("a", { class: "skip", href: "#main", onclick: skip }, "To the content"),
@@ -80,7 +84,7 @@ document.body.append(
     {},
     h("a", { class: "brand", href: "#/overview" }, "PhantomNet"),
     h("nav", { "aria-label": "Pages" }, links),
-    h("div", { class: "controls" }, health, connection, range, pause, theme),
+    h("div", { class: "controls" }, health, connection, range, pause, theme, keys),
   ),
   notices,
   main,
@@ -116,12 +120,25 @@ function toggleTheme(): void {
 const statsListeners = new Set<(stats: StreamStats) => void>();
 let stream: Stream | null = null;
 
-function connect(): void {
+/** What the page that is shown wants of the tab's one stream, beside figures and notices. */
+interface Following {
+  filter: Record<string, string>;
+  listener: EventListener;
+  page: AbortSignal | null;
+}
+
+/** No event is over 1. */
+const FIGURES_ALONE: Following = { filter: { verdict: "CRITICAL", min_score: "1" }, listener: {}, page: null };
+let following = FIGURES_ALONE;
+
+/** A browser has few connections to a sensor, and a sensor few places for readers: a tab has one stream, whatever it shows. */
+function connect(last: string | null): void {
   stream?.close();
-  // No event is over 1: figures and notices alone. The pages that show events have a stream of their own.
+  const { filter, listener } = following;
   stream = new Stream(
-    { verdict: "CRITICAL", min_score: "1" },
+    filter,
     {
+      ...listener,
       connected: () => showConnection("live", "live"),
       broken: (reason) => showConnection("broken", `disconnected: ${reason}; trying again`),
       stats: (stats) => {
@@ -129,14 +146,46 @@ function connect(): void {
       },
       notice: showNotice,
     },
+    last,
   );
+}
+
+function follow(next: Following, last: string | null): void {
+  following = next;
+  connect(last);
+}
+
+let hidden: ReturnType<typeof setTimeout> | undefined;
+
+document.addEventListener("visibilitychange", () => {
+  clearTimeout(hidden);
+  if (document.hidden) hidden = setTimeout(rest, HIDDEN_MOST);
+  // Goes on behind what it has seen; what the sensor no longer has is a gap that the page tells of.
+  else if (connection.dataset["state"] === "resting") connect(stream?.position ?? null);
+});
+
+function rest(): void {
+  stream?.close();
+  showConnection("resting", "at rest: this tab was hidden");
 }
 
 function showConnection(state: string, text: string): void {
   connection.dataset["state"] = state;
-  say(connection, text);
+  say(connection, isHeld() ? HELD : text);
   document.documentElement.toggleAttribute("data-disconnected", state !== "live");
 }
+
+const HELD = "held while text is marked";
+
+/** Whether text of the page is marked. */
+function isHeld(): boolean {
+  const marked = getSelection();
+  return marked !== null && !marked.isCollapsed && main.contains(marked.anchorNode);
+}
+
+document.addEventListener("selectionchange", () => {
+  if (connection.dataset["state"] === "live") say(connection, isHeld() ? HELD : "live");
+});
 
 function showNotice(notice: Notice): void {
   const shown = h(
@@ -181,7 +230,7 @@ onUnauthorized(() => {
         method: "dialog",
         onsubmit: () => {
           keepToken(input.value.trim());
-          connect();
+          connect(null);
           open();
         },
       },
@@ -223,6 +272,7 @@ function open(): void {
   document.title = page === undefined ? "PhantomNet" : `${page.title} · PhantomNet`;
   if (page === undefined) fill(root, empty(`There is no page “${name}”.`));
   else page.show(root, frameOf(place, signal, root));
+  if (following.page?.aborted) follow(FIGURES_ALONE, null);
 }
 
 function frameOf(place: Place, signal: AbortSignal, root: HTMLElement): Frame {
@@ -236,7 +286,7 @@ function frameOf(place: Place, signal: AbortSignal, root: HTMLElement): Frame {
       // One, however often it fails.
       const fault = h("div", {});
       const turn = async (isFirst: boolean) => {
-        if (isBusy || (!isFirst && (settings.isPaused || document.hidden))) return;
+        if (isBusy || (!isFirst && (settings.isPaused || isHeld() || document.hidden))) return;
         isBusy = true;
         try {
           await call();
@@ -256,6 +306,13 @@ function frameOf(place: Place, signal: AbortSignal, root: HTMLElement): Frame {
     onStats: (call) => {
       statsListeners.add(call);
     },
+    follow: (filter, listener, last) => {
+      if (!signal.aborted) follow({ filter, listener, page: signal }, last);
+    },
+    unfollow: () => {
+      if (following.page === signal) follow(FIGURES_ALONE, null);
+    },
+    isHeld,
     remember: (query) => {
       const text = query.toString();
       history.replaceState(null, "", `#/${place.parts.map(encodeURIComponent).join("/")}${text === "" ? "" : `?${text}`}`);
@@ -269,8 +326,30 @@ function isWriting(target: EventTarget | null): boolean {
   return target instanceof HTMLElement && target.closest("input, select, textarea, dialog") !== null;
 }
 
+/** Keys without Ctrl get in the way of who speaks to the machine, or whose hand shakes: they can be turned off (WCAG 2.1.4). */
+function showKeys(): void {
+  const isOn = h("input", { type: "checkbox", checked: settings.hasKeys, onchange: () => setKeys(isOn.checked) });
+  const rows: [string, string][] = [...NAVIGATION.map(([, name, key]): [string, string] => [key, name]), ["p", "Pause, go on"], ["t", "Theme"], ["j, k", "Incidents: the next, the one before"], ["a, c, o", "Incidents: acknowledge, close, open"], ["m, f", "Incidents: label as malicious, as a false positive"]];
+  const dialog = h(
+    "dialog",
+    { "aria-label": "Keys" },
+    h("label", { class: "check" }, isOn, "Single keys do something"),
+    h("dl", { class: "facts" }, rows.map(([key, what]) => h("div", {}, h("dt", {}, h("kbd", {}, key)), h("dd", {}, what)))),
+    h("form", { method: "dialog" }, h("button", { type: "submit" }, "Close")),
+  );
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+function setKeys(hasKeys: boolean): void {
+  settings.hasKeys = hasKeys;
+  localStorage.setItem("keys", hasKeys ? "on" : "off");
+  document.documentElement.toggleAttribute("data-keys-off", !hasKeys);
+}
+
 addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || isWriting(event.target)) return;
+  if (!hasKeys() || event.ctrlKey || event.metaKey || event.altKey || isWriting(event.target)) return;
   const known = NAVIGATION.find(([, , key]) => key === event.key);
   if (known !== undefined) location.hash = `#/${known[0]}`;
   else if (event.key === "p") setPaused(!settings.isPaused);
@@ -284,7 +363,8 @@ prefersDark.addEventListener("change", () => {
   open();
 });
 applyTheme();
-connect();
+setKeys(settings.hasKeys);
+connect(null);
 open();
 setInterval(() => void (document.hidden || showHealth()), HEALTH_EVERY);
 void showHealth();

@@ -1,7 +1,7 @@
 // What a page of the dashboard is, and what all of them share.
 import { fill, h, type Child } from "./dom";
 import { Refusal, type Findings, type Verdict } from "./api";
-import type { StreamStats } from "./stream";
+import type { Listener, StreamStats } from "./stream";
 
 /** The span that sums are about, seconds before now. */
 export const RANGES: readonly [seconds: number, name: string][] = [
@@ -19,6 +19,9 @@ export interface Place {
   query: URLSearchParams;
 }
 
+/** What a page wants of the tab's stream. */
+export type EventListener = Pick<Listener, "verdict" | "gap">;
+
 /** What a page may ask of the frame around it. */
 export interface Frame {
   place: Place;
@@ -31,6 +34,12 @@ export interface Frame {
   every(milliseconds: number, call: () => Promise<void> | void): void;
   /** Calls with what the sensor says of itself each second; not while it is paused. */
   onStats(call: (stats: StreamStats) => void): void;
+  /** Calls with the events that the filter lets through, from behind `last` on, until the page is left or follows something else. */
+  follow(filter: Record<string, string>, listener: EventListener, last: string | null): void;
+  /** Follows no events any more. */
+  unfollow(): void;
+  /** Whether the reader marks text of the page: it must not be drawn anew under their hands. */
+  isHeld(): boolean;
   /** Puts the filters of the page into its address without leaving it. */
   remember(query: URLSearchParams): void;
 }
@@ -121,6 +130,11 @@ export function findingRows(findings: Findings["findings"]): HTMLElement {
     ]),
     { "aria-label": "Findings" },
   );
+}
+
+/** Whether single keys do something. */
+export function hasKeys(): boolean {
+  return !document.documentElement.hasAttribute("data-keys-off");
 }
 
 /** A link to a place of this page. */

@@ -47,6 +47,11 @@ export class Stream {
     void this.follow();
   }
 
+  /** The last event seen: what a stream that comes after this one goes on from. */
+  get position(): string | null {
+    return this.last;
+  }
+
   close(): void {
     this.ended.abort();
   }

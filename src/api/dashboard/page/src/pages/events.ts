@@ -3,7 +3,6 @@ import { Refusal, VERDICTS, get, newestEvent, type EventList, type SensorEvent }
 import { fill, h, say } from "../dom";
 import { count, moment, percent } from "../format";
 import { badge, failure, isAbort, link, type Frame, type Page } from "../page";
-import { Stream } from "../stream";
 import { way } from "./event_words";
 
 const PAGE_ROWS = 100;
@@ -50,7 +49,6 @@ class Events {
   private readonly form: HTMLFormElement;
   private readonly follow = h("input", { type: "checkbox", name: "live", onchange: () => this.apply() });
   private cursor: string | null = null;
-  private stream: Stream | null = null;
   private waiting: SensorEvent[] = [];
   private arrived = 0;
   /** Which question the list answers: what comes for an earlier one is left alone. */
@@ -78,10 +76,7 @@ class Events {
     );
     this.list.addEventListener("click", (event) => this.openRow(event));
     const timer = setInterval(() => this.draw(), DRAW_EVERY);
-    frame.signal.addEventListener("abort", () => {
-      clearInterval(timer);
-      this.stream?.close();
-    });
+    frame.signal.addEventListener("abort", () => clearInterval(timer));
     this.begin();
   }
 
@@ -141,8 +136,7 @@ class Events {
   // --- stored ------------------------------------------------------------------------------------------------------
 
   private begin(): void {
-    this.stream?.close();
-    this.stream = null;
+    this.frame.unfollow();
     this.waiting = [];
     this.arrived = 0;
     this.missed = false;
@@ -202,12 +196,11 @@ class Events {
       this.waiting.push(event);
       if (this.waiting.length > LIVE_ROWS) this.waiting.shift();
     };
-    this.stream?.close();
-    this.stream = new Stream(filter, { verdict, gap: () => (this.missed = true) }, after);
+    this.frame.follow(filter, { verdict, gap: () => (this.missed = true) }, after);
   }
 
   private draw(): void {
-    if (this.waiting.length === 0 || this.frame.isPaused() || document.hidden) return;
+    if (this.waiting.length === 0 || this.frame.isPaused() || this.frame.isHeld() || document.hidden) return;
     const shown = new Set([...this.list.children].map((row) => (row as HTMLElement).dataset["id"]));
     const rows = this.waiting.splice(0).reverse().filter(({ id }) => !shown.has(id)).map(rowOf);
     this.list.prepend(...rows);

@@ -2,7 +2,7 @@
 import { change, get, type Incident, type IncidentList } from "../api";
 import { fill, h } from "../dom";
 import { count, moment } from "../format";
-import { badge, empty, failure, isAbort, link, sourceLink, type Frame, type Page } from "../page";
+import { badge, empty, failure, hasKeys, isAbort, link, sourceLink, type Frame, type Page } from "../page";
 
 const ROWS = 100;
 const REFRESH = 10_000;
@@ -151,6 +151,7 @@ class Incidents {
   private press(event: KeyboardEvent): void {
     const target = event.target as HTMLElement;
     if (event.ctrlKey || event.metaKey || event.altKey || target.closest("input, select, textarea, dialog") !== null) return;
+    if (event.key.length === 1 && !hasKeys()) return;
     const rows = [...this.list.querySelectorAll<HTMLElement>("tr")];
     const at = rows.findIndex((row) => row.contains(document.activeElement));
     if (event.key === "j" || event.key === "k") {
@@ -171,14 +172,15 @@ class Incidents {
 
   private async save(kind: "csv" | "json"): Promise<void> {
     await this.tell(async () => {
-      const all = await this.all();
+      const [all, isWhole] = await this.all();
       const text = kind === "json" ? JSON.stringify(all, null, 2) : csvOf(all);
       download(`incidents.${kind}`, kind === "json" ? "application/json" : "text/csv", text);
-      return `${count(all.length)} incidents exported.`;
+      return isWhole ? `${count(all.length)} incidents exported.` : `The latest ${count(all.length)} incidents exported; there are more, which GET /api/incidents gives page by page.`;
     });
   }
 
-  private async all(): Promise<Incident[]> {
+  /** The latest, and whether these are all. */
+  private async all(): Promise<[Incident[], boolean]> {
     const all: Incident[] = [];
     let cursor: string | null = null;
     do {
@@ -186,7 +188,7 @@ class Incidents {
       all.push(...page.incidents);
       cursor = page.next;
     } while (cursor !== null && all.length < EXPORT_ROWS);
-    return all;
+    return [all, cursor === null];
   }
 }
 

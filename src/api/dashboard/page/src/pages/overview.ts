@@ -4,7 +4,6 @@ import { StackedVerdicts, lineOverTime } from "../chart";
 import { fill, h, say } from "../dom";
 import { NOTHING, clock, count, moment, percent, short } from "../format";
 import { badge, empty, facts, failure, findingRows, isAbort, link, load, panel, sourceLink, table, type Frame, type Page } from "../page";
-import { Stream } from "../stream";
 import { way } from "./event_words";
 
 const NOTABLE = "WARNING,HIGH,CRITICAL";
@@ -163,7 +162,7 @@ function showAlerts(target: HTMLElement, frame: Frame): void {
   const known: SensorEvent[] = [];
   let isDirty = false;
   const draw = () => {
-    if (!isDirty || frame.isPaused() || document.hidden) return;
+    if (!isDirty || frame.isPaused() || frame.isHeld() || document.hidden) return;
     isDirty = false;
     fill(target, known.length === 0 ? empty("No alert yet. That is good news.") : alertRows(known));
   };
@@ -173,7 +172,6 @@ function showAlerts(target: HTMLElement, frame: Frame): void {
     known.length = Math.min(known.length, ALERTS_SHOWN);
     isDirty = true;
   };
-  let stream: Stream | null = null;
   const begin = async () => {
     let newest: string | null = null;
     try {
@@ -186,14 +184,11 @@ function showAlerts(target: HTMLElement, frame: Frame): void {
       // Where the store is away, new alerts come all the same.
       if (!isAbort(error)) fill(target, failure(error));
     }
-    if (!frame.signal.aborted) stream = new Stream({ verdict: NOTABLE }, { verdict: add }, newest);
+    frame.follow({ verdict: NOTABLE }, { verdict: add }, newest);
   };
   void begin();
   const timer = setInterval(draw, 500);
-  frame.signal.addEventListener("abort", () => {
-    stream?.close();
-    clearInterval(timer);
-  });
+  frame.signal.addEventListener("abort", () => clearInterval(timer));
 }
 
 function alertRows(events: SensorEvent[]): HTMLElement {

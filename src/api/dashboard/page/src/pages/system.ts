@@ -1,5 +1,5 @@
 // The sensor itself: the way of a packet with its losses, latency, writer and spool.
-import { get, health as askHealth, send, VERDICTS, type Accounting, type Findings, type Health } from "../api";
+import { get, health as askHealth, send, VERDICTS, type Accounting, type Configuration, type Findings, type Health } from "../api";
 import { fill, h, type Child } from "../dom";
 import { NOTHING, count, moment, percent, short, span } from "../format";
 import { empty, facts, failure, findingRows, isAbort, load, panel, table, type Page } from "../page";
@@ -16,11 +16,13 @@ export const systemPage: Page = {
     const latency = h("div", {});
     const ledger = h("div", {});
     const findings = h("div", {});
-    fill(root, h("h1", {}, "System"), fault, panel("The way of a packet", { class: "wide" }, flow), state, panel("Latency", { class: "wide" }, latency), panel("What the store says", { class: "wide" }, ledger), panel("Machine and interface, as they were at the start", { class: "wide" }, findings));
+    const configuration = h("div", {});
+    fill(root, h("h1", {}, "System"), fault, panel("The way of a packet", { class: "wide" }, flow), state, panel("Latency", { class: "wide" }, latency), panel("What the store says", { class: "wide" }, ledger), panel("Machine and interface, as they were at the start", { class: "wide" }, findings), panel("Configuration in force", { class: "wide" }, configuration));
     void load(findings, get<Findings>("/api/doctor", {}, frame.signal), (found) => [
       findingRows(found.findings),
       h("p", { class: "hint" }, "What phantomnet doctor says without listening. With --interface it listens to the tap too."),
     ]);
+    void load(configuration, get<Configuration>("/api/config", {}, frame.signal), inForce);
     frame.every(REFRESH, async () => {
       try {
         const [accounting, health, metrics] = await Promise.all([
@@ -32,7 +34,7 @@ export const systemPage: Page = {
         const wasOpen = flow.querySelector("details")?.open ?? false;
         fill(flow, wayOf(accounting, health));
         flow.querySelector("details")!.open = wasOpen;
-        fill(state, h("div", { class: "columns" }, sensor(accounting, health), writer(accounting, health)));
+        fill(state, h("div", { class: "columns" }, sensor(accounting, health), writer(accounting, health), outputs(accounting)));
         fill(latency, latencies(samplesOf(metrics)));
         fill(ledger, ledgers(accounting));
       } catch (error) {
@@ -165,6 +167,46 @@ function writer({ writer: counts }: Accounting, health: Health): HTMLElement {
       ["Removed by retention", `${count(counts.pruned_rows)} rows`],
     ]),
   );
+}
+
+function outputs({ outputs: all }: Accounting): HTMLElement {
+  if (all.length === 0) return panel("Outputs", {}, empty("None is configured: EVE JSON, syslog and webhooks tell others what is found."));
+  return panel(
+    "Outputs",
+    {},
+    facts(
+      all.flatMap(({ output, written, waiting, refused, failed, last_error }): [string, Child][] => [
+        [output, `${count(written)} records written, ${count(waiting)} waiting`],
+        [`${output}: lost`, refused + failed === 0 ? null : h("span", { class: "outside" }, `${count(refused)} refused, ${count(failed)} failed`)],
+        [`${output}: not taken`, last_error],
+      ]),
+    ),
+  );
+}
+
+// --- configuration -------------------------------------------------------------------------------------------------
+
+/** What somebody has said first, and all of it for who asks. */
+function inForce({ read, settings }: Configuration): Child {
+  const rows = h("div", {});
+  const filter = h("input", { type: "search", "aria-label": "Find a key", placeholder: "find a key", spellcheck: "false", oninput: () => draw() });
+  const withDefaults = h("input", { type: "checkbox", onchange: () => draw() });
+  const draw = () => {
+    const wanted = filter.value.trim().toLowerCase();
+    const shown = settings.filter(({ key, said_by }) => (withDefaults.checked || wanted !== "" || said_by !== "default") && key.includes(wanted));
+    fill(
+      rows,
+      shown.length === 0
+        ? empty(wanted === "" ? "Everything is as it is without a configuration file." : "There is no such key.")
+        : table(["Key", "Value", "Said by"], shown.map(({ key, value, said_by }) => [h("code", {}, key), h("code", {}, typeof value === "string" && value !== "" ? value : JSON.stringify(value)), said_by]), { "aria-label": "Configuration" }),
+    );
+  };
+  draw();
+  return [
+    h("form", { class: "filters", "aria-label": "Keys to show", onsubmit: (event) => event.preventDefault() }, filter, h("label", { class: "check" }, withDefaults, "Defaults too")),
+    rows,
+    h("p", { class: "hint" }, `Read at ${moment(read)}. A reload (SIGHUP) reads model, rules, intel and policy again; the other sections are read at a start.`),
+  ];
 }
 
 // --- latency -------------------------------------------------------------------------------------------------------
