@@ -5,7 +5,7 @@ SENSOR = target/release/phantomnet
 PACKED = target/packed
 PAGE = src/api/dashboard/page
 
-.PHONY: run test build deb packed screenshots lint instructions instructions-baseline needs ask-cargo
+.PHONY: run test build deb packed screenshots book lint instructions instructions-baseline needs ask-cargo
 
 # Generated traffic with attacks in it through the whole sensor: into SQLite, and out over HTTP on 127.0.0.1:8000.
 run: $(SENSOR)
@@ -28,6 +28,10 @@ packed: $(SENSOR)
 screenshots: $(SENSOR) needs
 	cd $(PAGE) && npm ci --ignore-scripts
 	PHANTOMNET_PROGRAM=$(abspath $(SENSOR)) node $(PAGE)/tests/screenshots.js docs/screenshots
+
+# The documents as a book, to read from files or to put on a web server: target/book/index.html.
+book:
+	$(CARGO) run --quiet --locked --manifest-path book/Cargo.toml --target-dir target -- target/book
 
 # Cargo alone knows whether anything has changed, so it is always asked.
 $(SENSOR): ask-cargo
@@ -54,6 +58,7 @@ needs:
 
 lint: needs
 	$(CARGO) fmt --check
+	$(CARGO) fmt --check --manifest-path book/Cargo.toml
 	$(CARGO) clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items
 	$(CARGO) check --locked --manifest-path fuzz/Cargo.toml --target-dir target

@@ -18,6 +18,7 @@ mod api_stored; // that server over a real store: what is kept is what is answer
 mod another_program; // XDP programs of others: left, replaced where that is asked for, waited for
 mod appliance; // captures in, rows of a real store out, and the sums that prove it
 mod architecture; // who imports whom, what the data path does without, how files look
+mod book; // the book of docs: every link in it, every line to type
 mod browser; // the dashboard, in a real browser
 mod capture; // captures of others, and other programs on captures written here
 mod cli; // what each command refuses, and how it says so
