@@ -22,6 +22,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How far back from the end of the file the end of the last whole line is looked for: the longest line there is, and more.
 const TORN_BYTES_MAX: u64 = 1 << 20;
 
+/// How each line of EVE begins.
+const LINE_BEGIN: &[u8] = b"{\"timestamp\":";
+
 /// The file.
 #[derive(Debug)]
 pub(super) struct RotatedFile {
@@ -60,24 +63,25 @@ impl RotatedFile {
         let room = self.params.rotate_bytes.saturating_sub(open.bytes);
         let (chunk, taken) = chunk_of(lines, room);
         if let Err(error) = open.append(&chunk) {
-            // Opened anew, the file is cut back to its last whole line.
+            // Whatever is wrong with the file, it is opened anew.
             self.open = None;
             return Err(error);
         }
         Ok(taken)
     }
 
-    /// Somebody may have moved the file away, or removed it.
+    /// Somebody may have moved the file away, removed it, or emptied it when it was copied.
     fn leave_if_moved(&mut self) {
         let Some(open) = &mut self.open else { return };
         if open.looked.elapsed() < LOOK_EVERY {
             return;
         }
         open.looked = Instant::now();
-        let identity = |of: fs::Metadata| (of.dev(), of.ino());
-        let named = fs::metadata(&self.params.path).map(identity);
-        let held = open.file.metadata().map(identity);
-        if named.ok() != held.ok() {
+        let identity = |of: &fs::Metadata| (of.dev(), of.ino());
+        let named = fs::metadata(&self.params.path).ok();
+        let held = open.file.metadata().ok();
+        open.bytes = held.as_ref().map_or(open.bytes, |held| open.bytes.min(held.len()));
+        if named.as_ref().map(identity) != held.as_ref().map(identity) {
             self.open = None;
         }
     }
@@ -145,12 +149,13 @@ impl OpenFile {
         Ok(Self { file, bytes, looked: Instant::now() })
     }
 
-    /// Appends all of it or, as far as the disk lets it, nothing.
+    /// Appends all of it or nothing: what of it the disk took before it refused is cut off, for all of it will come again.
     fn append(&mut self, chunk: &[u8]) -> io::Result<()> {
         let written = self.file.write_all(chunk);
-        match written {
-            Ok(()) => self.bytes += chunk.len() as u64,
-            Err(_) => self.file.set_len(self.bytes)?,
+        if written.is_ok() {
+            self.bytes += chunk.len() as u64;
+        } else if self.file.metadata()?.len() > self.bytes {
+            self.file.set_len(self.bytes)?;
         }
         written
     }
@@ -178,12 +183,14 @@ fn end_of_last_line(file: &mut File) -> io::Result<u64> {
     file.seek(SeekFrom::Start(from))?;
     let mut tail = Vec::new();
     file.take(TORN_BYTES_MAX).read_to_end(&mut tail)?;
-    match tail.iter().rposition(|byte| *byte == b'\n') {
-        Some(at) => Ok(from + at as u64 + 1),
-        None if from == 0 => Ok(0),
-        // Not lines of ours: nothing of it is cut off.
-        None => Ok(length),
+    let whole = tail.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let torn = tail.get(whole..).unwrap_or_default();
+    if torn.starts_with(LINE_BEGIN) || LINE_BEGIN.starts_with(torn) {
+        return Ok(from + whole as u64);
     }
+    let why =
+        "it ends in the middle of a line that is not EVE's: another file? Nothing of it is cut off";
+    Err(io::Error::new(io::ErrorKind::InvalidData, why))
 }
 
 #[cfg(test)]
@@ -192,7 +199,7 @@ mod tests {
     use super::*;
 
     fn lines(range: std::ops::Range<u32>) -> Vec<Vec<u8>> {
-        range.map(|number| format!("{{\"number\":{number:06}}}\n").into_bytes()).collect()
+        range.map(|number| format!("{{\"timestamp\":{number:03}}}\n").into_bytes()).collect()
     }
 
     fn params(folder: &std::path::Path, rotate_bytes: u64, keep: u32) -> FileParams {
@@ -235,7 +242,7 @@ mod tests {
             let count = fs::read_dir(folder.path()).unwrap().count();
             assert_eq!(count, 1 + keep as usize);
             let newest = fs::read_to_string(folder.path().join("eve.json")).unwrap();
-            assert_eq!(newest, "{\"number\":000008}\n");
+            assert_eq!(newest, "{\"timestamp\":008}\n");
         }
     }
 
@@ -243,10 +250,36 @@ mod tests {
     fn a_line_that_a_killed_run_tore_is_cut_off() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("eve.json");
-        fs::write(&path, b"{\"whole\":1}\n{\"torn\":").unwrap();
+        fs::write(&path, b"{\"timestamp\":1}\n{\"timestamp\":2").unwrap();
         let mut file = RotatedFile::open(params(folder.path(), 1 << 20, 1)).unwrap();
-        assert!(file.deliver(&[b"{\"next\":2}\n".to_vec()]).fault.is_none());
-        assert_eq!(fs::read_to_string(&path).unwrap(), "{\"whole\":1}\n{\"next\":2}\n");
+        assert!(file.deliver(&[b"{\"timestamp\":3}\n".to_vec()]).fault.is_none());
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text, "{\"timestamp\":1}\n{\"timestamp\":3}\n");
+    }
+
+    #[test]
+    fn nothing_is_cut_off_a_file_that_is_somebody_elses() {
+        let folder = tempfile::tempdir().unwrap();
+        let params = params(folder.path(), 1 << 20, 1);
+        for text in ["a-token-without-an-end-of-line", "first\nsecond", "{\"other\":1"] {
+            fs::write(&params.path, text).unwrap();
+            let error = RotatedFile::open(params.clone()).unwrap_err();
+            assert!(error.to_string().contains("another file?"), "{error}");
+            assert_eq!(fs::read_to_string(&params.path).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn a_file_that_was_emptied_goes_on_from_its_beginning() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut file = RotatedFile::open(params(folder.path(), 1 << 20, 1)).unwrap();
+        let all = lines(0..2);
+        assert!(file.deliver(&all[..1]).fault.is_none());
+        File::options().write(true).open(&file.params.path).unwrap().set_len(0).unwrap();
+        file.open.as_mut().unwrap().looked = Instant::now() - LOOK_EVERY;
+        assert!(file.deliver(&all[1..]).fault.is_none());
+        assert_eq!(fs::read(&file.params.path).unwrap(), all[1]);
+        assert_eq!(file.open.unwrap().bytes, all[1].len() as u64);
     }
 
     #[test]

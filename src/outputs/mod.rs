@@ -101,9 +101,7 @@ struct Running {
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
     /// The file can't be written.
-    #[error(
-        "outputs.eve.path: {path}: {source}; its folder must be there and be writable for this user"
-    )]
+    #[error("outputs.eve.path: {path}: {source}{}", hint(source))]
     File {
         /// The file.
         path: String,
@@ -204,6 +202,16 @@ impl Outputs {
                 tracing::warn!(output = name, undelivered, why, "records never arrived");
             }
         }
+    }
+}
+
+/// What to do about a file that can't be opened, where the error does not say it.
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {
+            "; its folder must be there and be writable for this user"
+        }
+        _ => "",
     }
 }
 
